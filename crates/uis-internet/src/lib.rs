@@ -1,0 +1,1 @@
+//! The virtual internet of uis: routes, packets in flight, delivery

@@ -1,0 +1,1 @@
+//! Packet captures for uis: pcap files of raw IP packets

@@ -1,0 +1,1 @@
+//! Userspace internet simulation: real TCP/IP stacks in one process, over an internet that the test drives

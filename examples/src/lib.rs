@@ -1,0 +1,1 @@
+//! The examples of uis; see the `[[example]]` entries.
