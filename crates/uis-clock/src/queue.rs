@@ -1,0 +1,48 @@
+//! Armed timers in the order in which they fire.
+
+use std::collections::BTreeMap;
+use std::task::Waker;
+
+use crate::Instant;
+
+/// Where a timer stands: by deadline, and among equals in the order of arming.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TimerKey {
+    pub(crate) deadline: Instant,
+    number: u64,
+}
+
+/// The armed timers of a clock. It hands wakers out; it never runs or drops one, since its owner
+/// holds a lock around it.
+#[derive(Default)]
+pub(crate) struct TimerQueue {
+    timers: BTreeMap<TimerKey, Waker>,
+    armed: u64,
+}
+
+impl TimerQueue {
+    pub(crate) fn arm(&mut self, deadline: Instant, waker: Waker) -> TimerKey {
+        let key = TimerKey { deadline, number: self.armed };
+        self.armed += 1;
+        self.timers.insert(key, waker);
+        key
+    }
+
+    /// Takes a timer out, be it to fire it or to forget it. `None` if it fired or was disarmed.
+    pub(crate) fn remove(&mut self, key: TimerKey) -> Option<Waker> {
+        self.timers.remove(&key)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.timers.len()
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.timers.first_key_value().map(|(key, _)| key.deadline)
+    }
+
+    /// The timers that are due at `now`, in order.
+    pub(crate) fn due(&self, now: Instant) -> impl Iterator<Item = TimerKey> {
+        self.timers.keys().copied().take_while(move |key| key.deadline <= now)
+    }
+}

@@ -1,0 +1,369 @@
+//! Time that is moved by hand, or by an executor that has nothing else to do.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
+
+use crate::queue::TimerQueue;
+use crate::{Clock, Instant, SharedClock, TimerGuard};
+
+/// Time that stands still until it is moved.
+///
+/// Move it by hand with [`advance`](VirtualClock::advance), or hand the whole program to
+/// [`block_on`](VirtualClock::block_on), which moves it to the next deadline whenever there is nothing
+/// else to do. Under an ordinary `block_on` a virtual clock stands still, and whoever waits for it waits
+/// for ever.
+///
+/// Clones are handles to the same clock. It starts at [`Instant::ZERO`], which is the first of January
+/// 2000 in UTC unless [`starting_at`](VirtualClock::starting_at) says otherwise: never the real time of
+/// day, so that two runs are alike.
+///
+/// ```
+/// use std::time::Duration;
+/// use uis_clock::{Instant, VirtualClock};
+///
+/// let clock = VirtualClock::new();
+/// clock.advance(Duration::from_secs(3));
+/// assert_eq!(clock.now(), Instant::from_secs(3));
+/// ```
+#[derive(Clone)]
+pub struct VirtualClock {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    epoch: SystemTime,
+    /// Nanoseconds. Written under the lock of `timers` only; read without, since everybody asks.
+    now: AtomicU64,
+    timers: Mutex<TimerQueue>,
+}
+
+/// 2000-01-01 00:00:00 UTC, in seconds since the epoch of UNIX.
+const YEAR_2000: Duration = Duration::from_secs(946_684_800);
+
+/// The last deadline that the clock moves to by itself: one at the end of time means "never".
+const LAST: Instant = Instant::from_nanos(u64::MAX - 1);
+
+impl VirtualClock {
+    /// A clock that stands at [`Instant::ZERO`], at the beginning of the year 2000.
+    ///
+    /// ```
+    /// use uis_clock::{Instant, VirtualClock};
+    /// assert_eq!(VirtualClock::new().now(), Instant::ZERO);
+    /// ```
+    pub fn new() -> Self {
+        Self::starting_at(SystemTime::UNIX_EPOCH + YEAR_2000)
+    }
+
+    /// A clock that stands at [`Instant::ZERO`], which is `epoch` as a time of day.
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use uis_clock::{Clock, VirtualClock};
+    ///
+    /// let leap_day = SystemTime::UNIX_EPOCH + Duration::from_secs(951_782_400);
+    /// assert_eq!(VirtualClock::starting_at(leap_day).epoch(), leap_day);
+    /// ```
+    pub fn starting_at(epoch: SystemTime) -> Self {
+        let inner = Inner { epoch, now: AtomicU64::new(0), timers: Mutex::default() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The handle that everything else takes.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use uis_clock::VirtualClock;
+    ///
+    /// let clock = VirtualClock::new();
+    /// let handle = clock.handle();
+    /// clock.advance(Duration::from_secs(1));
+    /// assert_eq!(handle.now(), clock.now());
+    /// ```
+    pub fn handle(&self) -> SharedClock {
+        SharedClock::new(self.clone())
+    }
+
+    /// The time now.
+    ///
+    /// ```
+    /// use uis_clock::{Instant, VirtualClock};
+    /// assert_eq!(VirtualClock::new().now(), Instant::ZERO);
+    /// ```
+    pub fn now(&self) -> Instant {
+        self.inner.now()
+    }
+
+    /// Moves the time on by `d`, and fires every timer that comes due on the way: by deadline, then in
+    /// the order of arming.
+    ///
+    /// Each waker sees the time of its own deadline, and a timer that a waker arms within the span fires
+    /// in this call as well. At [`Instant::MAX`] the time stops.
+    ///
+    /// # Panics
+    ///
+    /// If a waker panics, after all timers have fired and the time has come to its end.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use uis_clock::{Instant, VirtualClock};
+    ///
+    /// let clock = VirtualClock::new();
+    /// clock.advance(Duration::from_millis(1500));
+    /// clock.advance(Duration::from_millis(500));
+    /// assert_eq!(clock.now(), Instant::from_secs(2));
+    /// ```
+    pub fn advance(&self, d: Duration) {
+        let target = self.now() + d;
+        let mut panic = None;
+        while self.inner.step(target, &mut panic).is_some() {}
+        self.inner.move_to(target);
+        go_on_panicking(panic);
+    }
+
+    /// Moves the time to the next deadline, fires what is due there, and returns the new time; `None` if
+    /// there is nothing to wait for.
+    ///
+    /// What the wakers arm for this very moment is left for the next call, so each call ends.
+    ///
+    /// # Panics
+    ///
+    /// If a waker panics, after all timers that were due have fired.
+    ///
+    /// ```
+    /// use std::task::Waker;
+    /// use uis_clock::{Clock, Instant, VirtualClock};
+    ///
+    /// let clock = VirtualClock::new();
+    /// let _timer = clock.wake_at(Instant::from_secs(9), Waker::noop());
+    /// assert_eq!(clock.advance_to_next(), Some(Instant::from_secs(9)));
+    /// assert_eq!(clock.advance_to_next(), None);
+    /// ```
+    pub fn advance_to_next(&self) -> Option<Instant> {
+        let mut panic = None;
+        let now = self.inner.step(LAST, &mut panic);
+        go_on_panicking(panic);
+        now
+    }
+
+    /// The time to which [`advance_to_next`](VirtualClock::advance_to_next) would move; `None` if there
+    /// is nothing to wait for. A timer for [`Instant::MAX`] is none.
+    ///
+    /// ```
+    /// use std::task::Waker;
+    /// use uis_clock::{Clock, Instant, VirtualClock};
+    ///
+    /// let clock = VirtualClock::new();
+    /// assert_eq!(clock.next_deadline(), None);
+    /// let _timer = clock.wake_at(Instant::from_secs(9), Waker::noop());
+    /// assert_eq!(clock.next_deadline(), Some(Instant::from_secs(9)));
+    /// ```
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let timers = self.inner.timers.lock();
+        let next = timers.next_deadline().filter(|&at| at <= LAST)?;
+        Some(next.max(self.now()))
+    }
+
+    /// Runs `f` to its end on this thread, moving the time to the next deadline whenever nothing is
+    /// runnable.
+    ///
+    /// Time moves only while `f` waits, and then at once, so hours pass in moments and what happens
+    /// depends on nothing but `f`. A wake-up from another thread counts as soon as it is there; but work
+    /// that goes on elsewhere is not waited for, since the clock cannot know of it. So everything that
+    /// takes part belongs on this thread, as parts of `f`.
+    ///
+    /// Inside, [`VirtualClock::current`] is this clock.
+    ///
+    /// # Panics
+    ///
+    /// With `deadlock: …` if nothing is runnable and no timer is armed: then nothing could ever happen.
+    /// And if `f` or the waker of a timer panics.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use futures_lite::future::zip;
+    /// use uis_clock::{Instant, VirtualClock};
+    ///
+    /// let clock = VirtualClock::new();
+    /// let handle = clock.handle();
+    /// let short = async {
+    ///     handle.sleep(Duration::from_secs(3600)).await;
+    ///     handle.now()
+    /// };
+    /// let long = handle.sleep(Duration::from_secs(7200));
+    /// let (at, ()) = clock.block_on(zip(short, long));
+    /// assert_eq!(at, Instant::from_secs(3600));
+    /// assert_eq!(clock.now(), Instant::from_secs(7200));
+    /// ```
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, f: F) -> F::Output {
+        let _current = Current::set(self.handle());
+        let runnable = Arc::new(Runnable::default());
+        let waker = Waker::from(runnable.clone());
+        let mut cx = Context::from_waker(&waker);
+        let mut f = pin!(f);
+        loop {
+            if let Poll::Ready(output) = f.as_mut().poll(&mut cx) {
+                return output;
+            }
+            while !runnable.take() {
+                // Another thread may have woken it after the look above, and that counts.
+                if self.advance_to_next().is_none() && !runnable.is_set() {
+                    panic!("deadlock: at {} nothing is runnable and no timer is armed", self.now());
+                }
+            }
+        }
+    }
+
+    /// The clock whose [`block_on`](VirtualClock::block_on) runs on this thread, the innermost one if
+    /// they are nested; `None` outside of any.
+    ///
+    /// It is there for adapters to traits that ask for the time with no `self` at hand. Whoever can hold
+    /// a [`SharedClock`] holds one.
+    ///
+    /// ```
+    /// use uis_clock::VirtualClock;
+    ///
+    /// assert!(VirtualClock::current().is_none());
+    /// let clock = VirtualClock::new();
+    /// clock.block_on(async {
+    ///     assert_eq!(VirtualClock::current().unwrap().now(), clock.now());
+    /// });
+    /// ```
+    pub fn current() -> Option<SharedClock> {
+        CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    }
+}
+
+impl Inner {
+    fn now(&self) -> Instant {
+        Instant::from_nanos(self.now.load(Ordering::Acquire))
+    }
+
+    /// Moves the time forward to `at`, never back: another thread may have moved it further.
+    fn move_to(&self, at: Instant) -> Instant {
+        Instant::from_nanos(self.now.fetch_max(at.as_nanos(), Ordering::AcqRel)).max(at)
+    }
+
+    /// Moves to the next deadline that is not after `limit` and fires what is due there. Fires the rest
+    /// when a waker panics, and keeps the first panic.
+    fn step(&self, limit: Instant, panic: &mut Option<Payload>) -> Option<Instant> {
+        let (now, due) = {
+            let timers = self.timers.lock();
+            let next = timers.next_deadline().filter(|&at| at <= limit)?;
+            let now = self.move_to(next);
+            (now, timers.due(now).collect::<Vec<_>>())
+        };
+        for key in due {
+            // One by one, since a waker may disarm a timer that is due after it.
+            let waker = self.timers.lock().remove(key);
+            if let Some(waker) = waker
+                && let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake()))
+            {
+                panic.get_or_insert(payload);
+            }
+        }
+        Some(now)
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Instant {
+        self.inner.now()
+    }
+
+    fn epoch(&self) -> SystemTime {
+        self.inner.epoch
+    }
+
+    fn wake_at(&self, deadline: Instant, waker: &Waker) -> TimerGuard {
+        let waker = waker.clone();
+        let key = self.inner.timers.lock().arm(deadline, waker);
+        // Weak: a waker often owns the one who keeps the guard, and that would be a cycle.
+        let inner = Arc::downgrade(&self.inner);
+        TimerGuard::new(move || {
+            if let Some(inner) = inner.upgrade() {
+                let waker = inner.timers.lock().remove(key);
+                drop(waker);
+            }
+        })
+    }
+}
+
+/// The same as [`VirtualClock::new`].
+impl Default for VirtualClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for VirtualClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let timers = self.inner.timers.lock().len();
+        f.debug_struct("VirtualClock").field("now", &self.now()).field("timers", &timers).finish()
+    }
+}
+
+type Payload = Box<dyn Any + Send>;
+
+fn go_on_panicking(panic: Option<Payload>) {
+    if let Some(payload) = panic {
+        resume_unwind(payload);
+    }
+}
+
+/// Whether the future of a `block_on` was woken.
+#[derive(Default)]
+struct Runnable(AtomicBool);
+
+impl Runnable {
+    fn take(&self) -> bool {
+        self.0.swap(false, Ordering::AcqRel)
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Wake for Runnable {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<SharedClock>> = const { RefCell::new(None) };
+}
+
+/// Makes a clock the current one of its thread, until dropped.
+struct Current {
+    outer: Option<SharedClock>,
+}
+
+impl Current {
+    fn set(clock: SharedClock) -> Self {
+        Self { outer: CURRENT.replace(Some(clock)) }
+    }
+}
+
+impl Drop for Current {
+    fn drop(&mut self) {
+        let outer = self.outer.take();
+        let inner = CURRENT.try_with(|current| current.replace(outer));
+        drop(inner);
+    }
+}

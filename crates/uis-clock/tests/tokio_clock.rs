@@ -1,0 +1,1 @@
+//! `TokioClock` inside real runtimes: paused, running, shut down.
