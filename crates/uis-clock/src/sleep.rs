@@ -68,15 +68,27 @@ impl Sleep {
     /// assert_eq!(clock.now(), Instant::from_secs(5));
     /// ```
     pub fn reset(&mut self, at: Instant) {
-        if at == self.deadline && self.armed.is_some() {
-            return;
-        }
         self.deadline = at;
-        if let Some((waker, old)) = self.armed.take() {
-            drop(old);
-            let timer = self.clock.wake_at(at, &waker);
-            self.armed = Some((waker, timer));
+        if let Some((waker, _old)) = self.armed.take()
+            && !self.arm(&waker)
+        {
+            waker.wake();
         }
+    }
+
+    /// Arms the timer, unless the time has come.
+    fn arm(&mut self, waker: &Waker) -> bool {
+        if self.is_elapsed() {
+            return false;
+        }
+        let timer = self.clock.wake_at(self.deadline, waker);
+        self.armed = Some((waker.clone(), timer));
+        // Another thread may have moved the time meanwhile, and a virtual clock that is moved only once
+        // would never fire what was armed too late.
+        if self.is_elapsed() {
+            self.armed = None;
+        }
+        self.armed.is_some()
     }
 }
 
@@ -84,22 +96,12 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.is_elapsed() {
-            if self.armed.as_ref().is_some_and(|(waker, _)| waker.will_wake(cx.waker())) {
-                return Poll::Pending;
-            }
-            // Disarm the old timer first, or its waker could run once more.
-            self.armed = None;
-            let timer = self.clock.wake_at(self.deadline, cx.waker());
-            self.armed = Some((cx.waker().clone(), timer));
-            // Somebody may have moved the time meanwhile, and a virtual clock that is moved only once
-            // would never fire what was armed too late.
-            if !self.is_elapsed() {
-                return Poll::Pending;
-            }
+        let waits = self.armed.as_ref().is_some_and(|(waker, _)| waker.will_wake(cx.waker()));
+        if waits && !self.is_elapsed() {
+            return Poll::Pending;
         }
         self.armed = None;
-        Poll::Ready(())
+        if self.arm(cx.waker()) { Poll::Pending } else { Poll::Ready(()) }
     }
 }
 

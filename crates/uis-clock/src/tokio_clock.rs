@@ -24,8 +24,8 @@ use crate::{Clock, Instant, SystemClock, TimerGuard};
 /// while a packet waits for a real millisecond.
 ///
 /// The runtime is the one in which the clock was made. Timers fire in a task of it that lives only while
-/// timers are armed, with tokio's resolution of one millisecond, never early. Once the runtime has shut
-/// down, nothing fires any more, and nothing panics.
+/// timers are armed, so while the runtime runs, with tokio's resolution of one millisecond, never early.
+/// Once the runtime has shut down, nothing fires any more, and nothing panics.
 ///
 /// Clones are handles to the same clock. Two clocks that were made apart have different epochs, so share
 /// one, best as the [`SharedClock`](crate::SharedClock) that an internet hands out.
@@ -194,9 +194,14 @@ impl Future for AlarmTask {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
+        // Awake: what the wakers arm below needs no nudge.
+        let awake = this.alarm.state.lock().task.take();
+        drop(awake);
         let mut fired = 0;
         loop {
-            let now = Instant::from_nanos(saturating_nanos(TokioInstant::now() - this.base));
+            let now = Instant::from_nanos(saturating_nanos(
+                TokioInstant::now().saturating_duration_since(this.base),
+            ));
             let mut state = this.alarm.state.lock();
             let due = state.timers.due(now).next();
             if let Some(key) = due {
@@ -215,10 +220,6 @@ impl Future for AlarmTask {
             let Some(aim) = state.timers.next_deadline() else {
                 this.ended = true;
                 state.running = false;
-                state.aim = Instant::ZERO;
-                let old = state.task.take();
-                drop(state);
-                drop(old);
                 return Poll::Ready(());
             };
             state.aim = aim;

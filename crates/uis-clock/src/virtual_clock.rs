@@ -42,7 +42,7 @@ pub struct VirtualClock {
 
 struct Inner {
     epoch: SystemTime,
-    /// Nanoseconds. Written under the lock of `timers` only; read without, since everybody asks.
+    /// In nanoseconds. Moved under the lock of `timers` only; read without it, since everybody asks.
     now: AtomicU64,
     timers: Mutex<TimerQueue>,
 }
@@ -125,8 +125,7 @@ impl VirtualClock {
     pub fn advance(&self, d: Duration) {
         let target = self.now() + d;
         let mut panic = None;
-        while self.inner.step(target, &mut panic).is_some() {}
-        self.inner.move_to(target);
+        while self.inner.step(target, Some(target), &mut panic).is_some() {}
         go_on_panicking(panic);
     }
 
@@ -150,7 +149,7 @@ impl VirtualClock {
     /// ```
     pub fn advance_to_next(&self) -> Option<Instant> {
         let mut panic = None;
-        let now = self.inner.step(LAST, &mut panic);
+        let now = self.inner.step(LAST, None, &mut panic);
         go_on_panicking(panic);
         now
     }
@@ -254,12 +253,17 @@ impl Inner {
         Instant::from_nanos(self.now.fetch_max(at.as_nanos(), Ordering::AcqRel)).max(at)
     }
 
-    /// Moves to the next deadline that is not after `limit` and fires what is due there. Fires the rest
-    /// when a waker panics, and keeps the first panic.
-    fn step(&self, limit: Instant, panic: &mut Option<Payload>) -> Option<Instant> {
+    /// Moves to the next deadline that is not after `limit` and fires what is due there; if there is
+    /// none, moves to `rest`. Fires the others when a waker panics, and keeps the first panic.
+    fn step(&self, limit: Instant, rest: Option<Instant>, panic: &mut Option<Payload>) -> Option<Instant> {
         let (now, due) = {
+            // Looking for a deadline and moving the time are one: who arms a timer after the look sees
+            // the new time.
             let timers = self.timers.lock();
-            let next = timers.next_deadline().filter(|&at| at <= limit)?;
+            let Some(next) = timers.next_deadline().filter(|&at| at <= limit) else {
+                rest.map(|at| self.move_to(at));
+                return None;
+            };
             let now = self.move_to(next);
             (now, timers.due(now).collect::<Vec<_>>())
         };
