@@ -304,6 +304,29 @@ fn a_wake_up_from_another_thread_counts() {
 }
 
 #[test]
+fn a_sleep_notices_time_that_was_moved_while_it_armed() {
+    /// Another thread, in the worst moment.
+    #[derive(Debug)]
+    struct MovedMeanwhile(VirtualClock);
+    impl Clock for MovedMeanwhile {
+        fn now(&self) -> Instant {
+            self.0.now()
+        }
+        fn epoch(&self) -> SystemTime {
+            self.0.epoch()
+        }
+        fn wake_at(&self, deadline: Instant, waker: &Waker) -> TimerGuard {
+            self.0.advance(secs(1));
+            self.0.wake_at(deadline, waker)
+        }
+    }
+    let clock = VirtualClock::new();
+    let mut sleep = SharedClock::new(MovedMeanwhile(clock.clone())).sleep(secs(1));
+    assert!(Pin::new(&mut sleep).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    assert_eq!(clock.next_deadline(), None);
+}
+
+#[test]
 fn a_sleep_that_another_thread_starts_is_not_lost_to_an_advance() {
     for _ in 0..300 {
         let clock = VirtualClock::new();
