@@ -13,6 +13,11 @@ pub(crate) mod icmp;
 pub(crate) mod packet;
 mod tcp;
 
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
 pub use discard::DiscardReason;
 pub(crate) use icmp::{IcmpError, IcmpKind, IcmpMessage, Quoted};
 pub(crate) use packet::{Body, Fragment, Packet, UdpDatagram, parse, strip_extensions};
