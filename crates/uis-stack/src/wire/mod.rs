@@ -18,6 +18,9 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use build::{
+    TcpFields, UdpFields, echo_reply, icmp_time_exceeded_reassembly, icmp_unreachable_port, rst_for, tcp, udp,
+};
 pub use discard::DiscardReason;
 pub(crate) use icmp::{IcmpError, IcmpKind, IcmpMessage, Quoted};
 pub(crate) use packet::{Body, Fragment, Packet, UdpDatagram, parse, strip_extensions};

@@ -87,27 +87,25 @@ pub(crate) fn parse(bytes: &[u8], checksums_valid: bool) -> Result<Packet<'_>, D
     }
 }
 
-/// The same TCP packet with a fixed IP header alone before the segment: what smoltcp is given in place of a packet
-/// that is not [`bare`](TcpSegment::bare). Any other packet is only copied.
-pub(crate) fn strip_extensions(packet: &Packet<'_>) -> Vec<u8> {
-    let Body::Tcp(segment) = &packet.body else {
-        return buffer::copy_of(packet.bytes);
-    };
-    let header_len = if packet.dst.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER };
-    let mut stripped = buffer::take(header_len + segment.bytes.len());
-    stripped[..header_len].copy_from_slice(&packet.bytes[..header_len]);
-    stripped[header_len..].copy_from_slice(segment.bytes);
-    if packet.dst.is_ipv4() {
-        stripped[0] = 0x45;
-        // What was a longer packet before still fits 16 bits.
-        let total = stripped.len() as u16;
-        stripped[2..4].copy_from_slice(&total.to_be_bytes());
-        checksum::fill(&mut stripped[..IPV4_HEADER], 10);
+/// The packet that `segment` came in, with a fixed IP header alone before it: what smoltcp is given in place of one
+/// that is not [`bare`](TcpSegment::bare).
+pub(crate) fn strip_extensions(packet: &Packet<'_>, segment: &TcpSegment<'_>) -> Vec<u8> {
+    let v4 = packet.dst.is_ipv4();
+    let header_len = if v4 { IPV4_HEADER } else { IPV6_HEADER };
+    let mut bare = buffer::take(header_len + segment.bytes.len());
+    bare[..header_len].copy_from_slice(&packet.bytes[..header_len]);
+    bare[header_len..].copy_from_slice(segment.bytes);
+    // Both lengths fit, as those of the longer packet did.
+    if v4 {
+        let total = bare.len() as u16;
+        bare[0] = 0x45;
+        bare[2..4].copy_from_slice(&total.to_be_bytes());
+        checksum::fill(&mut bare[..IPV4_HEADER], 10);
     } else {
-        stripped[4..6].copy_from_slice(&(segment.bytes.len() as u16).to_be_bytes());
-        stripped[6] = protocol::TCP;
+        bare[4..6].copy_from_slice(&(segment.bytes.len() as u16).to_be_bytes());
+        bare[6] = protocol::TCP;
     }
-    stripped
+    bare
 }
 
 #[inline]
