@@ -83,7 +83,7 @@ pub(crate) fn seal_upper(upper: &mut [u8], protocol: u8, addresses: &[u8]) {
 }
 
 /// A TCP segment from port 1000 to port 80, without a checksum. `options` are padded with zeros.
-pub(crate) fn tcp(flags: u8, options: &[u8], payload: &[u8]) -> Vec<u8> {
+pub(crate) fn tcp_segment(flags: u8, options: &[u8], payload: &[u8]) -> Vec<u8> {
     let header_len = 20 + options.len().next_multiple_of(4);
     let mut segment = vec![0; header_len];
     segment[0..2].copy_from_slice(&1000u16.to_be_bytes());
@@ -99,7 +99,7 @@ pub(crate) fn tcp(flags: u8, options: &[u8], payload: &[u8]) -> Vec<u8> {
 }
 
 /// A UDP datagram from port 1000 to port 53, without a checksum.
-pub(crate) fn udp(payload: &[u8]) -> Vec<u8> {
+pub(crate) fn udp_datagram(payload: &[u8]) -> Vec<u8> {
     let mut datagram = vec![0; 8];
     datagram[0..2].copy_from_slice(&1000u16.to_be_bytes());
     datagram[2..4].copy_from_slice(&53u16.to_be_bytes());
@@ -109,7 +109,7 @@ pub(crate) fn udp(payload: &[u8]) -> Vec<u8> {
 }
 
 /// An ICMP message without a checksum. `word` is what each type uses in its own way.
-pub(crate) fn icmp(kind: u8, code: u8, word: u32, data: &[u8]) -> Vec<u8> {
+pub(crate) fn icmp_message(kind: u8, code: u8, word: u32, data: &[u8]) -> Vec<u8> {
     [&[kind, code, 0, 0][..], &word.to_be_bytes(), data].concat()
 }
 

@@ -37,19 +37,19 @@ fn check(cases: &[Case]) {
 }
 
 fn tcp4(flags: u8, options: &[u8]) -> Vec<u8> {
-    ip(true, protocol::TCP, &tcp(flags, options, b"abc"))
+    ip(true, protocol::TCP, &tcp_segment(flags, options, b"abc"))
 }
 
 fn tcp6(flags: u8, options: &[u8]) -> Vec<u8> {
-    ip(false, protocol::TCP, &tcp(flags, options, b"abc"))
+    ip(false, protocol::TCP, &tcp_segment(flags, options, b"abc"))
 }
 
 fn udp4() -> Vec<u8> {
-    ip(true, protocol::UDP, &udp(b"abc"))
+    ip(true, protocol::UDP, &udp_datagram(b"abc"))
 }
 
 fn udp6() -> Vec<u8> {
-    ip(false, protocol::UDP, &udp(b"abc"))
+    ip(false, protocol::UDP, &udp_datagram(b"abc"))
 }
 
 fn from4(src: [u8; 4]) -> Vec<u8> {
@@ -100,8 +100,8 @@ fn framing() {
         ("hop limit changed on the way", damage(udp6(), |p| p[7] -= 1), Ok("udp 3")),
         ("another protocol", ip(true, 132, b"sctp"), Ok("protocol 132")),
         ("another next header", ip(false, 132, b"sctp"), Ok("protocol 132")),
-        ("ICMPv6 in IPv4", ip(true, protocol::ICMPV6, &icmp(128, 0, 0, &[])), Ok("protocol 58")),
-        ("ICMP in IPv6", ip(false, protocol::ICMP, &icmp(8, 0, 0, &[])), Ok("protocol 1")),
+        ("ICMPv6 in IPv4", ip(true, protocol::ICMPV6, &icmp_message(128, 0, 0, &[])), Ok("protocol 58")),
+        ("ICMP in IPv6", ip(false, protocol::ICMP, &icmp_message(8, 0, 0, &[])), Ok("protocol 1")),
     ]);
 }
 
@@ -298,8 +298,8 @@ fn udp_headers() {
 
 #[test]
 fn icmp_messages() {
-    let icmp4 = |kind| ip(true, protocol::ICMP, &icmp(kind, 0, 0, b"abc"));
-    let icmp6 = |kind| ip(false, protocol::ICMPV6, &icmp(kind, 0, 0, b"abc"));
+    let icmp4 = |kind| ip(true, protocol::ICMP, &icmp_message(kind, 0, 0, b"abc"));
+    let icmp6 = |kind| ip(false, protocol::ICMPV6, &icmp_message(kind, 0, 0, b"abc"));
     check(&[
         ("echo request", icmp4(8), Ok("echo request")),
         ("echo reply", icmp4(0), Ok("echo reply")),
@@ -358,7 +358,7 @@ fn extension_headers() {
     const FRG: u8 = protocol::FRAGMENT;
     const TCP: u8 = protocol::TCP;
     const UDP: u8 = protocol::UDP;
-    let segment = tcp(ACK, &[], b"abc");
+    let segment = tcp_segment(ACK, &[], b"abc");
     let with = |first, headers: &[u8]| extended(first, headers, TCP, &segment);
     // A header of options that are padding and announces `next`, `words` of 8 bytes long.
     let padding = |next, words: usize| {
@@ -487,12 +487,12 @@ fn extensions_are_stripped_down_to_what_smoltcp_reads() {
     let atomic = fragment_header(protocol::DESTINATION_OPTIONS, 0, false, 5);
     for bytes in [
         options4(&[1; 12]),
-        extended(protocol::HOP_BY_HOP, &padding, protocol::TCP, &tcp(ACK, &[1, 1, 1, 1], b"abc")),
+        extended(protocol::HOP_BY_HOP, &padding, protocol::TCP, &tcp_segment(ACK, &[1, 1, 1, 1], b"abc")),
         extended(
             protocol::FRAGMENT,
             &[&atomic[..], &padding].concat(),
             protocol::TCP,
-            &tcp(ACK, &[], b"abc"),
+            &tcp_segment(ACK, &[], b"abc"),
         ),
     ] {
         let packet = parse(&bytes, false).unwrap();
@@ -517,8 +517,8 @@ fn extensions_are_stripped_down_to_what_smoltcp_reads() {
 fn noise_never_panics_nor_passes() {
     let mut rng = Rng(1);
     let padding = [protocol::TCP, 0, 1, 4, 0, 0, 0, 0];
-    let quoted = icmp(3, 4, 1400, &udp4());
-    let quoted6 = icmp(2, 0, 1400, &udp6());
+    let quoted = icmp_message(3, 4, 1400, &udp4());
+    let quoted6 = icmp_message(2, 0, 1400, &udp6());
     let seeds = [
         tcp4(SYN, &[2, 4, 5, 0xb4, 4, 2, 1, 3, 3, 7]),
         tcp6(ACK, &[5, 10, 0, 0, 0, 1, 0, 0, 0, 2]),
@@ -527,12 +527,12 @@ fn noise_never_panics_nor_passes() {
         options4(&[7, 7, 4, 0, 0, 0, 0, 1]),
         ip(true, protocol::ICMP, &quoted),
         ip(false, protocol::ICMPV6, &quoted6),
-        extended(protocol::HOP_BY_HOP, &padding, protocol::TCP, &tcp(ACK, &[], b"abc")),
+        extended(protocol::HOP_BY_HOP, &padding, protocol::TCP, &tcp_segment(ACK, &[], b"abc")),
         extended(
             protocol::FRAGMENT,
             &fragment_header(protocol::TCP, 0, true, 9),
             protocol::TCP,
-            &tcp(ACK, &[], b"abc"),
+            &tcp_segment(ACK, &[], b"abc"),
         ),
     ];
     let mut passed = 0;
