@@ -1,0 +1,91 @@
+//! What all handles of an internet share, and what its Vnics hold of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Waker;
+
+use uis_clock::SharedClock;
+use uis_vnic::{DropReason, Frame, SendError, Undelivered, VnicNetwork};
+
+use crate::InternetStats;
+use crate::delay::DelayLine;
+use crate::queue::Queue;
+use crate::routes::Routes;
+use crate::stats::Counters;
+
+/// Nothing in here holds an [`Internet`](crate::Internet) or a Vnic, so nothing is a cycle.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) queue: Queue,
+    pub(crate) line: DelayLine,
+    pub(crate) routes: Routes,
+    pub(crate) counters: Counters,
+    pub(crate) clock: SharedClock,
+    pub(crate) seed: u64,
+    /// How many handles keep it open.
+    pub(crate) handles: AtomicUsize,
+    closed: AtomicBool,
+}
+
+impl Inner {
+    pub(crate) fn new(max_in_flight: usize, clock: SharedClock, seed: u64) -> Arc<Self> {
+        Arc::new(Self {
+            queue: Queue::new(max_in_flight.max(1)),
+            line: DelayLine::default(),
+            routes: Routes::default(),
+            counters: Counters::default(),
+            clock,
+            seed,
+            handles: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Hands a frame to whoever has its destination address, inline, and counts what came of it.
+    pub(crate) fn deliver(&self, frame: Frame) -> Result<(), Undelivered> {
+        let sent = frame.sent_by().is_some();
+        self.counters.delivery(sent, || {
+            if self.is_closed() {
+                return Err(Undelivered::new(DropReason::Closed, frame));
+            }
+            let Some(dst) = frame.dst() else { return Err(Undelivered::new(DropReason::Malformed, frame)) };
+            match self.routes.find(dst) {
+                Some(vnic) => vnic.inject_frame(frame),
+                None => Err(Undelivered::new(DropReason::NoRoute, frame)),
+            }
+        })
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.line.close(self);
+        self.queue.close();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn stats(&self) -> InternetStats {
+        let mut stats = InternetStats::default();
+        self.counters.read_into(&mut stats);
+        self.line.read_into(&mut stats);
+        self.queue.read_into(&mut stats);
+        stats
+    }
+}
+
+impl VnicNetwork for Inner {
+    fn send_frame(&self, frame: Frame) -> Result<(), SendError> {
+        let sent = frame.sent_by().is_some();
+        let result = self.queue.push(frame);
+        if let Err(SendError::Dropped(reason)) = &result {
+            self.counters.dropped(sent, *reason, 1);
+        }
+        result
+    }
+
+    fn on_room(&self, waker: &Waker) {
+        self.queue.on_room(waker);
+    }
+}

@@ -1,0 +1,228 @@
+//! The packets in flight: one bounded queue, in the order in which they were sent.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::{Mutex, MutexGuard};
+use uis_vnic::{DropReason, Frame, SendError};
+
+use crate::InternetStats;
+use crate::bulk::is_bulk;
+use crate::unwind::Panics;
+use crate::wakers::{Receivers, RoomLine};
+
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    /// Frames that a router has taken out and not handled yet.
+    routing: AtomicU64,
+    max: usize,
+    /// How long the queue may be for one more bulk segment.
+    bulk_max: usize,
+    /// How many slots are worth waking a sender for. With one at a time they would take turns frame by frame.
+    worthwhile: usize,
+}
+
+struct State {
+    frames: VecDeque<Frame>,
+    /// How many of them were made by hand.
+    unsent: usize,
+    receivers: Receivers,
+    room: RoomLine,
+    /// Somebody is waking those who wait for room, and will look again before stopping.
+    waking: bool,
+    closed: bool,
+    sent: u64,
+    refused: u64,
+}
+
+impl Queue {
+    /// For `max` frames, at least 1.
+    pub(crate) fn new(max: usize) -> Self {
+        let state = State {
+            frames: VecDeque::new(),
+            unsent: 0,
+            receivers: Receivers::default(),
+            room: RoomLine::default(),
+            waking: false,
+            closed: false,
+            sent: 0,
+            refused: 0,
+        };
+        Self {
+            state: Mutex::new(state),
+            routing: AtomicU64::new(0),
+            max,
+            bulk_max: max - max / 8,
+            worthwhile: (max / 16).clamp(1, 64),
+        }
+    }
+
+    pub(crate) fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Puts a frame at the end. In an error, `Dropped` means closed.
+    pub(crate) fn push(&self, frame: Frame) -> Result<(), SendError> {
+        let sent = frame.sent_by().is_some();
+        let mut state = self.state.lock();
+        let len = state.frames.len();
+        if state.closed {
+            state.sent += u64::from(sent);
+            drop(state);
+            return Err(SendError::Dropped(DropReason::Closed));
+        }
+        if len >= self.bulk_max && (len >= self.max || is_bulk(frame.packet())) {
+            state.refused += 1;
+            drop(state);
+            return Err(SendError::Full(frame));
+        }
+        state.frames.push_back(frame);
+        state.sent += u64::from(sent);
+        state.unsent += usize::from(!sent);
+        if !state.receivers.is_empty() {
+            let wakeup = state.receivers.drain();
+            drop(state);
+            wakeup.wake();
+        }
+        Ok(())
+    }
+
+    /// Moves up to `max` frames from the front to `sink`, which must not call out. Without any, waits under `key` if
+    /// there is a context. `Ready(0)`: there are none and never will be.
+    pub(crate) fn poll_take(
+        &self,
+        key: &mut Option<u64>,
+        cx: Option<&Context<'_>>,
+        max: usize,
+        mut sink: impl FnMut(Frame),
+    ) -> Poll<usize> {
+        let mut state = self.state.lock();
+        let n = max.min(state.frames.len());
+        if n == 0 {
+            let closed = state.closed;
+            let old = match cx {
+                Some(cx) if !closed => state.receivers.wait(key, cx.waker()),
+                _ => state.receivers.leave(key),
+            };
+            drop(state);
+            drop(old);
+            return if closed { Poll::Ready(0) } else { Poll::Pending };
+        }
+        let mut unsent = 0;
+        for frame in state.frames.drain(..n) {
+            unsent += usize::from(frame.sent_by().is_none());
+            sink(frame);
+        }
+        state.unsent -= unsent;
+        let old = state.receivers.leave(key);
+        self.wake_senders(state);
+        drop(old);
+        Poll::Ready(n)
+    }
+
+    /// Puts frames that were taken and not handled back to the front, in their order.
+    pub(crate) fn put_back(&self, frames: &mut VecDeque<Frame>) {
+        let mut state = self.state.lock();
+        while let Some(frame) = frames.pop_back() {
+            state.unsent += usize::from(frame.sent_by().is_none());
+            state.frames.push_front(frame);
+        }
+        let wakeup = state.receivers.drain();
+        drop(state);
+        wakeup.wake();
+    }
+
+    /// No longer waits for frames.
+    pub(crate) fn leave(&self, key: &mut Option<u64>) {
+        if key.is_some() {
+            let old = self.state.lock().receivers.leave(key);
+            drop(old);
+        }
+    }
+
+    /// Makes all who wait for frames look again.
+    pub(crate) fn wake_receivers(&self) {
+        let wakeup = self.state.lock().receivers.drain();
+        wakeup.wake();
+    }
+
+    pub(crate) fn on_room(&self, waker: &Waker) {
+        let mut state = self.state.lock();
+        state.room.join(waker);
+        self.wake_senders(state);
+    }
+
+    /// No frame is taken from here on. False if that was so before.
+    pub(crate) fn close(&self) -> bool {
+        let mut state = self.state.lock();
+        if state.closed {
+            return false;
+        }
+        state.closed = true;
+        let wakeup = state.receivers.drain();
+        self.wake_senders(state);
+        wakeup.wake();
+        true
+    }
+
+    /// A router has taken `n` frames that were sent.
+    pub(crate) fn routing(&self, n: u64) {
+        self.routing.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// A router has handled `n` of them, or puts them back.
+    pub(crate) fn routed(&self, n: u64) {
+        self.routing.fetch_sub(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read_into(&self, stats: &mut InternetStats) {
+        let state = self.state.lock();
+        stats.sent = state.sent;
+        stats.refused = state.refused;
+        stats.queued = (state.frames.len() - state.unsent) as u64 + self.routing.load(Ordering::Relaxed);
+    }
+
+    /// Wakes those who wait for room, in turn, as long as there is enough of it.
+    ///
+    /// A waker may send inline, and then the next one finds what it left. One that does not is given time: the room it
+    /// is meant for is not offered to the next. But when the queue is empty all are woken, since nobody might come
+    /// to take a frame, and wake them, ever again.
+    fn wake_senders<'a>(&'a self, mut state: MutexGuard<'a, State>) {
+        if state.waking || state.room.is_empty() {
+            return;
+        }
+        state.waking = true;
+        let mut panics = Panics::default();
+        let mut promised = 0;
+        loop {
+            let before = state.frames.len();
+            let room = state.closed
+                || before == 0
+                || self.bulk_max.saturating_sub(before) >= self.worthwhile.saturating_add(promised);
+            let waker = if room { state.room.next() } else { None };
+            let Some(waker) = waker else { break };
+            drop(state);
+            panics.catch(|| waker.wake());
+            state = self.state.lock();
+            if state.frames.len() <= before {
+                promised += self.worthwhile;
+            }
+        }
+        // Under the same lock as the last look, so that whoever comes next looks for himself.
+        state.waking = false;
+        drop(state);
+        panics.resume();
+    }
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = self.state.lock();
+        f.debug_struct("Queue")
+            .field("len", &state.frames.len())
+            .field("max", &self.max)
+            .field("closed", &state.closed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,128 @@
+//! What became of every frame.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use uis_vnic::{DropReason, Undelivered};
+
+const REASONS: usize = DropReason::ALL.len();
+
+/// What an internet has counted since it was made.
+///
+/// The counters add up: of the frames that Vnics sent,
+/// `sent = delivered + dropped + queued + held`, provided that the caller hands each frame that it takes to a
+/// `deliver` once. Frames that it keeps or throws away are in none of the four ([`withheld`](Self::withheld) says how
+/// many they are); a copy that it makes, or a second attempt with the same frame, counts again. While frames move on
+/// other threads, the one or other of them may be between two counters.
+///
+/// Frames made by hand, which nobody sent, are counted apart, in `injected` and `injected_dropped`.
+///
+/// ```
+/// use uis_internet::Internet;
+///
+/// let internet = Internet::new();
+/// let before = internet.stats();
+/// assert_eq!(before, Default::default());
+/// assert_eq!(before.sent, before.delivered + before.dropped_total() + before.queued + before.held);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InternetStats {
+    /// Frames that Vnics sent and that were taken: into the queue, or, after a close, to be dropped at once.
+    pub sent: u64,
+    /// Frames that reached what is attached to the Vnic with their destination address.
+    pub delivered: u64,
+    /// How often a sender was told that the queue is full. It keeps the frame, which is not in `sent`.
+    pub refused: u64,
+    /// Frames in the queue now.
+    pub queued: u64,
+    /// Frames in the delay line now.
+    pub held: u64,
+    /// Frames made by hand that were delivered. They are in none of the counters above but `refused`.
+    pub injected: u64,
+    /// Frames made by hand that were not delivered, for whatever reason.
+    pub injected_dropped: u64,
+    pub(crate) dropped: [u64; REASONS],
+}
+
+impl InternetStats {
+    /// How many frames were not delivered for this reason: handed back by `deliver`, lost when their time in the
+    /// delay line was over, or sent into a closed internet.
+    ///
+    /// ```
+    /// use uis_internet::Internet;
+    /// use uis_vnic::DropReason;
+    ///
+    /// assert_eq!(Internet::new().stats().dropped(DropReason::NoRoute), 0);
+    /// ```
+    #[must_use]
+    pub fn dropped(&self, why: DropReason) -> u64 {
+        self.dropped[why as usize]
+    }
+
+    /// The sum of [`dropped`](Self::dropped) over all reasons.
+    ///
+    /// ```
+    /// assert_eq!(uis_internet::Internet::new().stats().dropped_total(), 0);
+    /// ```
+    #[must_use]
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+
+    /// How many frames the caller has taken from the queue, and neither delivered nor tried to: those in its hands
+    /// and those it has thrown away. Copies that it has delivered are subtracted; it is never less than 0.
+    ///
+    /// ```
+    /// assert_eq!(uis_internet::Internet::new().stats().withheld(), 0);
+    /// ```
+    #[must_use]
+    pub fn withheld(&self) -> u64 {
+        self.sent.saturating_sub(self.delivered + self.dropped_total() + self.queued + self.held)
+    }
+}
+
+/// The counters of what is done without the queue's lock.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    delivered: AtomicU64,
+    dropped: [AtomicU64; REASONS],
+    injected: AtomicU64,
+    injected_dropped: AtomicU64,
+}
+
+impl Counters {
+    /// Runs a delivery of a frame and counts what came of it. One whose receiver panics has been delivered.
+    pub(crate) fn delivery(
+        &self,
+        sent: bool,
+        deliver: impl FnOnce() -> Result<(), Undelivered>,
+    ) -> Result<(), Undelivered> {
+        struct Delivered<'a>(&'a AtomicU64);
+        impl Drop for Delivered<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let delivered = Delivered(if sent { &self.delivered } else { &self.injected });
+        let result = deliver();
+        if let Err(undelivered) = &result {
+            std::mem::forget(delivered);
+            self.dropped(sent, undelivered.reason(), 1);
+        }
+        result
+    }
+
+    pub(crate) fn dropped(&self, sent: bool, why: DropReason, n: u64) {
+        let counter = if sent { &self.dropped[why as usize] } else { &self.injected_dropped };
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read_into(&self, stats: &mut InternetStats) {
+        stats.delivered = self.delivered.load(Ordering::Relaxed);
+        stats.injected = self.injected.load(Ordering::Relaxed);
+        stats.injected_dropped = self.injected_dropped.load(Ordering::Relaxed);
+        for (value, counter) in stats.dropped.iter_mut().zip(&self.dropped) {
+            *value = counter.load(Ordering::Relaxed);
+        }
+    }
+}

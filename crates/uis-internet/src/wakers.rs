@@ -1,0 +1,179 @@
+//! Who waits: receivers for frames, senders for room. Wakers are collected under a lock and woken after it.
+
+use std::collections::{HashSet, VecDeque};
+use std::task::Waker;
+
+use crate::unwind::Panics;
+
+/// Wakers that are due.
+#[derive(Debug, Default)]
+#[must_use = "wakers that are not woken are lost"]
+pub(crate) struct Wakeup {
+    // Nearly always there is one; more than that cost an allocation.
+    first: Option<Waker>,
+    rest: Vec<Waker>,
+}
+
+impl Wakeup {
+    /// Wakes them in order. One that panics does not keep the others from being woken.
+    pub(crate) fn wake(self) {
+        let mut panics = Panics::default();
+        for waker in self.first.into_iter().chain(self.rest) {
+            panics.catch(|| waker.wake());
+        }
+        panics.resume();
+    }
+}
+
+/// The receivers that found the queue empty, each under a key of its own, so that a cancelled one leaves nothing
+/// behind.
+#[derive(Debug, Default)]
+pub(crate) struct Receivers {
+    waiting: Vec<(u64, Waker)>,
+    last: u64,
+}
+
+impl Receivers {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Waits under `key`, or under a new one that is put there. The waker that this replaces, if any, is to be
+    /// dropped after unlocking: it may be the last of its task.
+    #[must_use]
+    pub(crate) fn wait(&mut self, key: &mut Option<u64>, waker: &Waker) -> Option<Waker> {
+        let id = *key.get_or_insert_with(|| {
+            self.last += 1;
+            self.last
+        });
+        match self.waiting.iter_mut().find(|(other, _)| *other == id) {
+            Some((_, old)) if old.will_wake(waker) => None,
+            Some((_, old)) => Some(std::mem::replace(old, waker.clone())),
+            None => {
+                self.waiting.push((id, waker.clone()));
+                None
+            }
+        }
+    }
+
+    /// No longer waits under `key`. The waker is to be dropped after unlocking.
+    #[must_use]
+    pub(crate) fn leave(&mut self, key: &mut Option<u64>) -> Option<Waker> {
+        let id = key.take()?;
+        let at = self.waiting.iter().position(|(other, _)| *other == id)?;
+        Some(self.waiting.remove(at).1)
+    }
+
+    /// All of them: whoever comes first takes the frames, and no wake-up is lost with one that is cancelled.
+    pub(crate) fn drain(&mut self) -> Wakeup {
+        match self.waiting.len() {
+            0 => Wakeup::default(),
+            1 => Wakeup { first: self.waiting.pop().map(|(_, waker)| waker), rest: Vec::new() },
+            _ => Wakeup { first: None, rest: self.waiting.drain(..).map(|(_, waker)| waker).collect() },
+        }
+    }
+}
+
+/// The senders that wait for room, first come, first served.
+#[derive(Debug, Default)]
+pub(crate) struct RoomLine {
+    line: VecDeque<Waker>,
+    // A thousand flows may stand here, so whether one does already is not searched for. The clones in the line keep
+    // the data alive, so a key stays theirs.
+    present: HashSet<(usize, usize)>,
+}
+
+impl RoomLine {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.line.is_empty()
+    }
+
+    /// Goes to the end of the line, or keeps its place.
+    pub(crate) fn join(&mut self, waker: &Waker) {
+        if self.present.insert(identity(waker)) {
+            self.line.push_back(waker.clone());
+        }
+    }
+
+    /// Whose turn it is.
+    pub(crate) fn next(&mut self) -> Option<Waker> {
+        let waker = self.line.pop_front()?;
+        self.present.remove(&identity(&waker));
+        Some(waker)
+    }
+}
+
+/// What [`Waker::will_wake`] compares.
+fn identity(waker: &Waker) -> (usize, usize) {
+    (waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker of the user's");
+        }
+    }
+
+    #[test]
+    fn a_receiver_has_one_place_and_leaves_none_behind() {
+        let (a, b) = (Arc::new(Count::default()), Arc::new(Count::default()));
+        let (wake_a, wake_b) = (Waker::from(a.clone()), Waker::from(b.clone()));
+        let mut receivers = Receivers::default();
+        let (mut one, mut two) = (None, None);
+        assert!(receivers.wait(&mut one, &wake_a).is_none());
+        assert!(receivers.wait(&mut one, &wake_a).is_none());
+        assert!(receivers.wait(&mut one, &wake_b).unwrap().will_wake(&wake_a));
+        assert!(receivers.wait(&mut two, &wake_a).is_none());
+        assert!(receivers.leave(&mut two).unwrap().will_wake(&wake_a));
+        assert!(receivers.leave(&mut two).is_none());
+        receivers.drain().wake();
+        assert!(receivers.is_empty());
+        assert_eq!((a.0.load(Ordering::Relaxed), b.0.load(Ordering::Relaxed)), (0, 1));
+    }
+
+    #[test]
+    fn a_panicking_waker_does_not_lose_the_others() {
+        let count = Arc::new(Count::default());
+        let mut receivers = Receivers::default();
+        for waker in [Waker::from(count.clone()), Waker::from(Arc::new(Panics)), Waker::from(count.clone())] {
+            assert!(receivers.wait(&mut None, &waker).is_none());
+        }
+        let wakeup = receivers.drain();
+        catch_unwind(AssertUnwindSafe(|| wakeup.wake())).unwrap_err();
+        assert_eq!(count.0.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn a_sender_keeps_its_place_in_line() {
+        let wakers: Vec<Waker> = (0..3).map(|_| Waker::from(Arc::new(Count::default()))).collect();
+        let mut line = RoomLine::default();
+        for at in [0, 1, 0, 2, 1] {
+            line.join(&wakers[at]);
+        }
+        assert!(line.next().unwrap().will_wake(&wakers[0]));
+        line.join(&wakers[0]);
+        for at in [1, 2, 0] {
+            assert!(line.next().unwrap().will_wake(&wakers[at]));
+        }
+        assert!(line.next().is_none() && line.is_empty());
+    }
+}
