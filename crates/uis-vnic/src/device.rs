@@ -96,10 +96,12 @@ impl Outgoing {
     /// Sends a frame, behind those that wait.
     fn send(self: &Arc<Self>, frame: Frame) {
         let mut state = self.state.lock();
-        if state.queue.len() < self.capacity {
+        let room = state.queue.len() < self.capacity;
+        if room {
             state.queue.push_back(frame);
-        } else {
-            drop(state);
+        }
+        drop(state);
+        if !room {
             self.count_drop();
         }
         self.flush();

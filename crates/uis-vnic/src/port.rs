@@ -49,7 +49,7 @@ use crate::{Dispatcher, Frame, SendError, Vnic};
 /// and are sent in their order as soon as there is room, by whoever makes it. Beyond the capacity they are lost, which
 /// TCP repairs, and counted by [`dropped_outgoing`](Self::dropped_outgoing).
 ///
-/// The device leaves all checksums to smoltcp, and takes its MTU from the Vnic whenever smoltcp asks.
+/// The device leaves all checksums to smoltcp. Its MTU is the Vnic's, and an `Interface` asks for it only when it is made.
 ///
 /// ```
 /// use smoltcp::iface::{Config, Interface, SocketSet};
@@ -261,6 +261,10 @@ impl Shared {
 impl Dispatcher for Shared {
     fn receive_frame(&self, frame: Frame) {
         let mut incoming = self.incoming.lock();
+        if incoming.closed {
+            // It came through while the Vnic closed. After `recv` has said `None`, nothing comes any more.
+            return;
+        }
         if incoming.queue.len() >= self.capacity {
             drop(incoming);
             self.dropped.fetch_add(1, Ordering::Relaxed);

@@ -553,3 +553,19 @@ fn check_mtu(mtu: u32) -> io::Result<()> {
 fn is_alive(dispatcher: &Weak<dyn Dispatcher>) -> bool {
     dispatcher.strong_count() > 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::VnicPort;
+
+    #[test]
+    fn hooks_of_ports_that_are_gone_do_not_pile_up() {
+        let (vnic, _peer) = Vnic::pair(MTU_ETHERNET, uis_clock::SystemClock::new()).unwrap();
+        vnic.on_close(|| {});
+        for _ in 0..10 {
+            drop(VnicPort::new(vnic.clone(), 1).unwrap());
+        }
+        assert_eq!(vnic.shared.rare.lock().hooks.len(), 1);
+    }
+}
