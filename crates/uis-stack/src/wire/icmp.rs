@@ -224,3 +224,162 @@ fn quoted(src: IpAddr, dst: IpAddr, protocol: u8, upper: &[u8]) -> Option<Quoted
     let seq = (protocol == protocol::TCP).then(|| be32(upper, 4));
     Some(Quoted { src, dst, protocol, src_port: be16(upper, 0), dst_port: be16(upper, 2), seq })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::IcmpKind::*;
+    use super::*;
+    use crate::wire::testing::*;
+
+    /// The error that a message of this type and code is, about a UDP datagram.
+    fn error(v4: bool, kind: u8, code: u8, word: u32) -> Option<(IcmpKind, Option<Quoted>)> {
+        let quote = ip(v4, protocol::UDP, &udp_datagram(b"abc"));
+        match parse(&icmp_message(kind, code, word, &quote), v4) {
+            IcmpMessage::Error(error) => Some((error.kind, error.quoted)),
+            _ => None,
+        }
+    }
+
+    fn quoted(v4: bool, quote: &[u8]) -> Option<Quoted> {
+        let kind = if v4 { kind::V4_UNREACHABLE } else { kind::V6_UNREACHABLE };
+        match parse(&icmp_message(kind, 0, 0, quote), v4) {
+            IcmpMessage::Error(error) => error.quoted,
+            message => panic!("{message:?}"),
+        }
+    }
+
+    #[test]
+    fn kinds() {
+        let cases = [
+            (true, 3, 0, 0, NetUnreachable),
+            (true, 3, 1, 0, HostUnreachable),
+            (true, 3, 2, 0, ProtocolUnreachable),
+            (true, 3, 3, 0, PortUnreachable),
+            (true, 3, 4, 1400, PacketTooBig { mtu: 1400 }),
+            (true, 3, 4, 0, PacketTooBig { mtu: 0 }),
+            (true, 3, 4, 0xffff_0044, PacketTooBig { mtu: 68 }),
+            (true, 3, 5, 0, HostUnreachable),
+            (true, 3, 6, 0, NetUnreachable),
+            (true, 3, 7, 0, HostUnreachable),
+            (true, 3, 9, 0, AdminProhibited),
+            (true, 3, 11, 0, NetUnreachable),
+            (true, 3, 12, 0, HostUnreachable),
+            (true, 3, 13, 0, AdminProhibited),
+            (true, 3, 15, 0, AdminProhibited),
+            (true, 3, 16, 0, Other),
+            (true, 4, 0, 0, SourceQuench),
+            (true, 11, 0, 0, TimeExceeded),
+            (true, 11, 1, 0, TimeExceeded),
+            (true, 12, 0, 0, ParameterProblem),
+            (false, 1, 0, 0, NetUnreachable),
+            (false, 1, 1, 0, AdminProhibited),
+            (false, 1, 2, 0, HostUnreachable),
+            (false, 1, 3, 0, HostUnreachable),
+            (false, 1, 4, 0, PortUnreachable),
+            (false, 1, 5, 0, AdminProhibited),
+            (false, 1, 6, 0, AdminProhibited),
+            (false, 1, 7, 0, Other),
+            (false, 2, 0, 1280, PacketTooBig { mtu: 1280 }),
+            (false, 2, 0, u32::MAX, PacketTooBig { mtu: u32::MAX }),
+            (false, 3, 0, 0, TimeExceeded),
+            (false, 4, 0, 6, ParameterProblem),
+            (false, 4, 1, 6, ProtocolUnreachable),
+        ];
+        for (v4, kind, code, word, expected) in cases {
+            let (found, quoted) = error(v4, kind, code, word).unwrap();
+            assert_eq!(found, expected, "IPv4 {v4}, type {kind}, code {code}");
+            let expected = Quoted {
+                src: src(v4),
+                dst: dst(v4),
+                protocol: protocol::UDP,
+                src_port: 1000,
+                dst_port: 53,
+                seq: None,
+            };
+            assert_eq!(quoted, Some(expected), "IPv4 {v4}, type {kind}, code {code}");
+        }
+        for (v4, kind) in [(true, 0), (true, 5), (true, 8), (true, 13), (false, 0), (false, 5), (false, 137)]
+        {
+            assert_eq!(error(v4, kind, 0, 0), None, "IPv4 {v4}, type {kind}");
+        }
+    }
+
+    #[test]
+    fn what_a_user_is_told() {
+        let cases = [
+            (PortUnreachable, Some(io::ErrorKind::ConnectionRefused)),
+            (ProtocolUnreachable, Some(io::ErrorKind::ConnectionRefused)),
+            (NetUnreachable, Some(io::ErrorKind::NetworkUnreachable)),
+            (HostUnreachable, Some(io::ErrorKind::HostUnreachable)),
+            (TimeExceeded, Some(io::ErrorKind::HostUnreachable)),
+            (AdminProhibited, Some(io::ErrorKind::HostUnreachable)),
+            (PacketTooBig { mtu: 1280 }, None),
+            (ParameterProblem, None),
+            (SourceQuench, None),
+            (Other, None),
+        ];
+        for (kind, expected) in cases {
+            assert_eq!(kind.io_kind(), expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn quotes() {
+        for v4 in [true, false] {
+            let header_len = if v4 { IPV4_HEADER } else { IPV6_HEADER };
+            let tcp = ip(v4, protocol::TCP, &tcp_segment(0x10, &[], &[0; 900]));
+            let whole = quoted(v4, &tcp).unwrap();
+            assert_eq!((whole.src, whole.dst, whole.protocol), (src(v4), dst(v4), protocol::TCP));
+            assert_eq!((whole.src_port, whole.dst_port, whole.seq), (1000, 80, Some(0x0102_0304)));
+            for len in 0..tcp.len() {
+                let expected = (len >= header_len + 8).then_some(whole);
+                assert_eq!(quoted(v4, &tcp[..len]), expected, "IPv4 {v4}, {len} bytes");
+            }
+            let cases: [(&str, Vec<u8>, bool); 4] = [
+                ("another protocol", ip(v4, 132, &[0; 20]), false),
+                ("ICMP", ip(v4, protocol::ICMP, &icmp_message(8, 0, 0, &[])), false),
+                ("the other family", ip(!v4, protocol::UDP, &udp_datagram(&[])), false),
+                ("wrong checksums", damage(tcp.clone(), |p| p[header_len + 16] ^= 1), true),
+            ];
+            for (name, quote, is_told) in cases {
+                assert_eq!(quoted(v4, &quote).is_some(), is_told, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn quotes_with_more_headers() {
+        let tcp = tcp_segment(0x10, &[], &[]);
+        let placed = |placement: u16| {
+            damage(ip(true, protocol::TCP, &tcp), |p| p[6..8].copy_from_slice(&placement.to_be_bytes()))
+        };
+        let with = |first, headers: &[u8]| extended(first, headers, protocol::TCP, &tcp);
+        let first = fragment_header(protocol::TCP, 0, true, 1);
+        let second = fragment_header(protocol::TCP, 8, true, 1);
+        let padding = [protocol::TCP, 0, 1, 4, 0, 0, 0, 0];
+        let cases = [
+            ("first fragment", true, placed(0x2000), true),
+            ("second fragment", true, placed(0x2003), false),
+            (
+                "options",
+                true,
+                edit(placed(0), |p| {
+                    p[0] += 1;
+                    p.splice(20..20, [1; 4]);
+                }),
+                true,
+            ),
+            ("IHL 4", true, damage(placed(0), |p| p[0] = 0x44), false),
+            ("IHL past the end", true, damage(placed(0), |p| p[0] = 0x4f), false),
+            ("first fragment", false, with(protocol::FRAGMENT, &first), true),
+            ("second fragment", false, with(protocol::FRAGMENT, &second), false),
+            ("options", false, with(protocol::DESTINATION_OPTIONS, &padding), true),
+            ("cut options", false, with(protocol::DESTINATION_OPTIONS, &padding)[..44].to_vec(), false),
+            ("cut fragment header", false, with(protocol::FRAGMENT, &first)[..44].to_vec(), false),
+        ];
+        for (name, v4, quote, is_told) in cases {
+            let found = quoted(v4, &quote);
+            assert_eq!(found.map(|quoted| quoted.dst_port), is_told.then_some(80), "{name}, IPv4 {v4}");
+        }
+    }
+}
