@@ -5,3 +5,6 @@ mod split;
 
 pub(crate) use reassembly::Reassembly;
 pub(crate) use split::{TooBig, split};
+
+#[cfg(test)]
+mod tests;

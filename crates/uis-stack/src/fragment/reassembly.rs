@@ -159,6 +159,11 @@ impl Reassembly {
         mem::take(&mut self.discarded)
     }
 
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
     fn complete(&mut self, key: Key) -> Result<Vec<u8>, DiscardReason> {
         let datagram = self.datagrams.remove(&key).expect("the datagram that was just completed");
         self.held -= datagram.held;
