@@ -58,6 +58,14 @@ impl Frame {
     ///
     /// The caller vouches for that: it has just computed them. If they are wrong after all, the receiver does not
     /// notice.
+    ///
+    /// ```
+    /// # use uis_vnic::Frame;
+    /// let mut frame = Frame::with_valid_checksums([0x60; 40]);
+    /// assert!(frame.has_valid_checksums());
+    /// frame.packet_mut()[7] -= 1; // the hop limit
+    /// assert!(!frame.has_valid_checksums());
+    /// ```
     pub fn with_valid_checksums(packet: impl Into<Vec<u8>>) -> Self {
         let mut frame = Self::new(packet);
         frame.checksums_valid = true;
@@ -78,12 +86,24 @@ impl Frame {
 
     /// Replaces the packet, for instance by one of another length, and keeps when and by whom it was sent. From here
     /// on a receiver verifies its checksums.
+    ///
+    /// ```
+    /// # use uis_vnic::Frame;
+    /// let mut frame = Frame::new([0x45; 20]);
+    /// frame.set_packet([0x60; 40]);
+    /// assert_eq!(frame.len(), 40);
+    /// ```
     pub fn set_packet(&mut self, packet: impl Into<Vec<u8>>) {
         self.checksums_valid = false;
         buffer::give(mem::replace(&mut self.packet, packet.into()));
     }
 
     /// The packet's bytes, without a copy.
+    ///
+    /// ```
+    /// # use uis_vnic::Frame;
+    /// assert_eq!(Frame::new([0x45; 20]).into_packet(), vec![0x45; 20]);
+    /// ```
     #[must_use]
     pub fn into_packet(mut self) -> Vec<u8> {
         mem::take(&mut self.packet)
@@ -147,6 +167,17 @@ impl Frame {
 
     /// Whether the checksums that [`fix_checksums`](Self::fix_checksums) would compute are right as they stand. A UDP
     /// checksum of 0 over IPv4 says that there is none (RFC 768), and is right. False wherever that would be false.
+    ///
+    /// ```
+    /// # use uis_vnic::Frame;
+    /// let mut packet = [0; 20];
+    /// packet[0] = 0x45;
+    /// packet[3] = 20;
+    /// let mut frame = Frame::new(packet);
+    /// assert!(!frame.verify_checksums());
+    /// frame.fix_checksums();
+    /// assert!(frame.verify_checksums());
+    /// ```
     #[must_use]
     pub fn verify_checksums(&self) -> bool {
         checksum::verify(&self.packet)

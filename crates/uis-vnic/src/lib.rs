@@ -3,13 +3,13 @@
 //! A [`Vnic`] is where a stack and a network meet:
 //!
 //! ```text
-//!   a stack, or a VnicPort                     an internet, or a wire
-//!  ┌─────────────────────┐      Vnic      ┌──────────────────────────┐
-//!  │  vnic.send(frame) ──┼───► MTU, ──────┼─► VnicNetwork::send_frame│
-//!  │                     │   sent_at,     │                          │
-//!  │  Dispatcher::       │   sent_by      │                          │
-//!  │  receive_frame ◄────┼── MTU, ◄───────┼── vnic.inject_frame(frame)│
-//!  └─────────────────────┘   trimming     └──────────────────────────┘
+//!   a stack, or a VnicPort                      an internet, or a wire
+//!  ┌─────────────────────┐      Vnic      ┌────────────────────────────┐
+//!  │  vnic.send(frame) ──┼──► MTU, ───────┼─► VnicNetwork::send_frame  │
+//!  │                     │    sent_at,    │                            │
+//!  │  Dispatcher::       │    sent_by     │                            │
+//!  │  receive_frame ◄────┼─── MTU, ◄──────┼── vnic.inject_frame(frame) │
+//!  └─────────────────────┘    trimming    └────────────────────────────┘
 //! ```
 //!
 //! - What goes through is a [`Frame`]: one IPv4 or IPv6 packet, from its IP header on, with when it was sent and by whom.

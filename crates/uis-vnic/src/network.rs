@@ -11,6 +11,9 @@ use crate::{Frame, SendError};
 /// from inside [`Dispatcher::receive_frame`]: a network that passes frames on at once must not recurse without
 /// bound when the receiver answers at once.
 ///
+/// A network keeps a [`WeakVnic`](crate::WeakVnic) of who is on it, since a Vnic holds its network strongly. It should
+/// [`upgrade`](crate::WeakVnic::upgrade) these only where it may also drop what it gets: not under a lock of its own.
+///
 /// A network that wraps another one:
 ///
 /// ```

@@ -95,6 +95,17 @@ impl VnicPort {
     /// - [`InvalidInput`](io::ErrorKind::InvalidInput) if `capacity` is 0.
     /// - [`AlreadyExists`](io::ErrorKind::AlreadyExists) if something is attached to `vnic` already.
     /// - [`NetworkDown`](io::ErrorKind::NetworkDown) if `vnic` is closed.
+    ///
+    /// ```
+    /// # use uis_vnic::*;
+    /// # let (vnic, _peer) = Vnic::pair(MTU_ETHERNET, uis_clock::SystemClock::new())?;
+    /// let port = VnicPort::new(vnic.clone(), 64)?;
+    /// assert!(vnic.is_attached());
+    /// assert!(VnicPort::new(vnic.clone(), 64).is_err());
+    /// drop(port);
+    /// assert!(!vnic.is_attached());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn new(vnic: Vnic, capacity: usize) -> io::Result<Self> {
         if capacity == 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a port without room for a frame"));
@@ -160,6 +171,20 @@ impl VnicPort {
     /// Waits until there is a frame to take, or the Vnic is closed. Cancel-safe.
     ///
     /// It may happen that another task takes the frame first.
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// # use uis_vnic::*;
+    /// # let (a, b) = Vnic::pair(MTU_ETHERNET, uis_clock::SystemClock::new())?;
+    /// # let mut packet = vec![0; 40];
+    /// # packet[0] = 0x60;
+    /// let port = VnicPort::new(b, 8)?;
+    /// a.write(packet)?;
+    /// port.readable().await;
+    /// assert!(port.try_recv().is_some());
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
     pub async fn readable(&self) {
         poll_fn(|cx| {
             self.shared.poll_incoming(cx, |incoming| {

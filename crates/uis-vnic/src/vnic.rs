@@ -239,6 +239,15 @@ impl Vnic {
     }
 
     /// Takes the receiver off. A frame that is on its way in at this moment may still reach it.
+    ///
+    /// ```
+    /// # use uis_vnic::*;
+    /// # let (vnic, _peer) = Vnic::pair(MTU_ETHERNET, uis_clock::SystemClock::new())?;
+    /// let _port = VnicPort::new(vnic.clone(), 8)?;
+    /// vnic.detach();
+    /// assert!(!vnic.is_attached());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn detach(&self) {
         *self.shared.dispatcher.write() = None;
     }
@@ -352,7 +361,7 @@ impl Vnic {
         self.shared.network.send_frame(frame)
     }
 
-    /// Sends a packet: [`send`](Self::send) of a [`Frame::new`].
+    /// Sends a packet: [`send`](Self::send) of a [`Frame::new`], so that a receiver verifies its checksums.
     ///
     /// # Errors
     ///
@@ -405,6 +414,16 @@ impl Vnic {
     /// # Panics
     ///
     /// When a hook does, after all the others have been called.
+    ///
+    /// ```
+    /// # use uis_vnic::*;
+    /// # let (vnic, _peer) = Vnic::pair(MTU_ETHERNET, uis_clock::SystemClock::new())?;
+    /// let other = vnic.clone();
+    /// vnic.close();
+    /// assert!(other.is_closed());
+    /// other.close(); // nothing more happens
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn close(&self) {
         self.shared.close();
     }
