@@ -54,6 +54,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome {
         table.push(format!("{:14} {seconds:7.1} s  {word}", step.name));
     }
     println!("\n{}\n{:14} {:7.1} s", table.join("\n"), "all", began.elapsed().as_secs_f32());
+    println!("checks: {} passed, {} failed", table.len() - failed.len(), failed.len());
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
 }
 

@@ -39,7 +39,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(5);
 /// use uis_pcap::PcapTrace;
 ///
 /// let trace = PcapTrace::create(&path, 0)?;
-/// trace.dump(&[0x45, 0, 0, 20, 0, 0, 0, 0, 64, 253, 0x66, 0xe7, 10, 0, 0, 1, 10, 0, 0, 2]);
+/// trace.dump(&[0x45, 0, 0, 20, 0, 0, 0, 0, 64, 253, 0x65, 0xeb, 10, 0, 0, 1, 10, 0, 0, 2]);
 /// trace.close()?;
 ///
 /// assert_eq!(std::fs::metadata(&path)?.len(), 24 + 16 + 20);
