@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use common::{Faulty, Gated, after};
 use uis_pcap::{DEFAULT_BUFFER, PcapTrace};
@@ -62,6 +63,26 @@ fn a_buffer_of_zero_is_the_default() {
     assert_eq!(trace.dropped(), 1);
     drop(gate);
     trace.close().unwrap();
+}
+
+#[test]
+fn a_patient_capture_is_complete() {
+    let (writer, gate, memory) = Gated::new();
+    let trace = PcapTrace::builder().buffer(1).patience(Duration::MAX).build(writer);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0..100 {
+                trace.dump(&[n]);
+            }
+        });
+        // One write for the header and one for each packet, since only one of them fits.
+        for _ in 0..101 {
+            gate.wait();
+            gate.pass();
+        }
+    });
+    trace.close().unwrap();
+    assert_eq!((trace.dropped(), memory.records().len()), (0, 100));
 }
 
 #[test]
