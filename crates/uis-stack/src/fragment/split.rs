@@ -8,7 +8,8 @@ use crate::wire::{FRAGMENT_HEADER, IPV4_HEADER, IPV6_HEADER, be16, checksum, pro
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooBig;
 
-/// Hands `packet` to `out` if it fits `mtu`, or else the fragments that it is cut into, in order.
+/// Hands `packet` to `out` if it fits `mtu`, which is at most 65,535, or else the fragments that it is cut into, in
+/// order.
 ///
 /// The packet is one of [`wire::build`](crate::wire::build): whole, without options or extension headers. `ident`
 /// goes into the fragment headers of IPv6; an IPv4 packet has its own.
@@ -60,7 +61,7 @@ fn split_v6(packet: &[u8], mtu: usize, ident: u32, mut out: impl FnMut(Vec<u8>))
     let (header, payload) = packet.split_at(IPV6_HEADER);
     for Piece { offset, more, bytes } in pieces(payload, mtu, HEADERS)? {
         let mut fragment = buffer::take(HEADERS + bytes.len());
-        // What fits an MTU fits 16 bits, and so does an offset into what was a payload.
+        // What fits the MTU fits 16 bits, and so does an offset into what was a payload.
         let len = (FRAGMENT_HEADER + bytes.len()) as u16;
         let placement = offset as u16 | u16::from(more);
         fragment[..IPV6_HEADER].copy_from_slice(header);
@@ -87,7 +88,7 @@ struct Piece<'a> {
 /// Cuts `payload` so that each piece fits `mtu` behind `header_len` bytes. All but the last are as long as a multiple
 /// of 8 bytes can be.
 fn pieces(payload: &[u8], mtu: usize, header_len: usize) -> Result<impl Iterator<Item = Piece<'_>>, TooBig> {
-    let len = mtu.saturating_sub(header_len).min(65_528 - FRAGMENT_HEADER) / 8 * 8;
+    let len = mtu.saturating_sub(header_len) / 8 * 8;
     if len == 0 {
         return Err(TooBig);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use uis_clock::Instant;
 
+use super::split::TooBig;
 use super::*;
 use crate::wire::DiscardReason::{self, *};
 use crate::wire::testing::{self, Rng, edit, extended, fragment_header, udp_datagram};
@@ -98,6 +99,7 @@ fn fragments_are_well_formed() {
                 assert_eq!(fragment.id, if v4 { 77 } else { 0xdead_beef });
                 assert!(bytes.len() <= mtu && (is_last || bytes.len() + 8 > mtu), "as long as can be");
                 assert_eq!(fragment.header.len(), header_len);
+                assert!(v4 || bytes[41] == 0, "a reserved field");
                 at += fragment.payload.len();
             }
             assert_eq!(at, 5008);

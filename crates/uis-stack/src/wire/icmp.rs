@@ -28,23 +28,22 @@ pub(super) mod kind {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum IcmpMessage<'a> {
     /// `bytes` is the whole message.
-    EchoRequest { bytes: &'a [u8] },
-    /// `bytes` is the whole message.
-    EchoReply { bytes: &'a [u8] },
+    EchoRequest {
+        bytes: &'a [u8],
+    },
+    EchoReply,
     /// A packet that was sent did not get through.
-    Error(IcmpError<'a>),
+    Error(IcmpError),
     /// Redirects, queries, neighbour discovery: nothing that is heeded here.
     Other,
 }
 
 /// An error, and the packet that it is about.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct IcmpError<'a> {
+pub(crate) struct IcmpError {
     pub(crate) kind: IcmpKind,
     /// `None` if what is quoted is too short, damaged, neither TCP nor UDP, or not the first fragment.
     pub(crate) quoted: Option<Quoted>,
-    /// The whole message.
-    pub(crate) bytes: &'a [u8],
 }
 
 /// What went wrong, for both families.
@@ -103,7 +102,7 @@ pub(super) fn parse(bytes: &[u8], v4: bool) -> IcmpMessage<'_> {
             return IcmpMessage::EchoRequest { bytes };
         }
         (true, kind::V4_ECHO_REPLY) | (false, kind::V6_ECHO_REPLY) => {
-            return IcmpMessage::EchoReply { bytes };
+            return IcmpMessage::EchoReply;
         }
         (true, _) => error_v4(bytes),
         (false, _) => error_v6(bytes),
@@ -112,7 +111,7 @@ pub(super) fn parse(bytes: &[u8], v4: bool) -> IcmpMessage<'_> {
         Some(kind) => {
             let quote = &bytes[ICMP_HEADER..];
             let quoted = if v4 { quoted_v4(quote) } else { quoted_v6(quote) };
-            IcmpMessage::Error(IcmpError { kind, quoted, bytes })
+            IcmpMessage::Error(IcmpError { kind, quoted })
         }
         None => IcmpMessage::Other,
     }

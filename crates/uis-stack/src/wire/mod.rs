@@ -9,8 +9,8 @@ pub(crate) mod build;
 pub(crate) mod checksum;
 mod discard;
 mod extension;
-pub(crate) mod icmp;
-pub(crate) mod packet;
+mod icmp;
+mod packet;
 mod tcp;
 
 #[cfg(test)]
@@ -19,12 +19,13 @@ pub(crate) mod testing;
 mod tests;
 
 pub(crate) use build::{
-    TcpFields, UdpFields, echo_reply, icmp_time_exceeded_reassembly, icmp_unreachable_port, rst_for, tcp, udp,
+    MAX_UDP_PAYLOAD_V4, MAX_UDP_PAYLOAD_V6, TcpFields, UdpFields, echo_reply, icmp_time_exceeded_reassembly,
+    icmp_unreachable_port, rst_for, tcp, udp,
 };
 pub use discard::DiscardReason;
 pub(crate) use icmp::{IcmpError, IcmpKind, IcmpMessage, Quoted};
 pub(crate) use packet::{Body, Fragment, Packet, UdpDatagram, parse, strip_extensions};
-pub(crate) use tcp::{TcpOptions, TcpSegment, clamp_mss, flags};
+pub(crate) use tcp::{TcpSegment, flags};
 
 /// Protocol numbers of the Internet, in the IPv4 protocol field or an IPv6 next header field.
 pub(crate) mod protocol {

@@ -1,6 +1,7 @@
 //! What [`parse`] makes of good packets, of bad ones, and of noise.
 
 use super::DiscardReason::*;
+use super::tcp::TcpOptions;
 use super::testing::*;
 use super::*;
 
@@ -12,7 +13,7 @@ fn describe(packet: &Packet<'_>) -> String {
         Body::Tcp(segment) => format!("tcp {}", segment.payload.len()),
         Body::Udp(datagram) => format!("udp {}", datagram.payload.len()),
         Body::Icmp(IcmpMessage::EchoRequest { .. }) => "echo request".into(),
-        Body::Icmp(IcmpMessage::EchoReply { .. }) => "echo reply".into(),
+        Body::Icmp(IcmpMessage::EchoReply) => "echo reply".into(),
         Body::Icmp(IcmpMessage::Error(_)) => "icmp error".into(),
         Body::Icmp(IcmpMessage::Other) => "icmp".into(),
         Body::Fragment(fragment) => {
@@ -405,6 +406,11 @@ fn extension_headers() {
         ("authentication header", ip(false, 51, &[0; 24]), Ok("protocol 51")),
         ("unknown behind options", ip(false, DST, &padding(99, 1)), Ok("protocol 99")),
         ("atomic fragment", with(FRG, &fragment_header(TCP, 0, false, 9)), Ok("tcp 3")),
+        (
+            "atomic fragment, TCP header cut",
+            ip(false, FRG, &fragment_header(TCP, 0, false, 9)),
+            Err(BadTcpHeader),
+        ),
         (
             "atomic fragment, then options",
             with(FRG, &[fragment_header(DST, 0, false, 9), padding(TCP, 1)].concat()),

@@ -1,0 +1,748 @@
+//! A connection under its lock: who waits for it, what it has to send, and how it ends.
+//!
+//! Every operation goes the same way. Under the lock the [`Engine`] works and the outcome is
+//! [settled](State::settle): is it established, is it over, who is to be woken, when is the next deadline. What
+//! that calls for is noted in [`After`] and done once the lock is released: no network, waker or other table is
+//! touched before.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use smoltcp::socket::tcp::State as TcpState;
+use uis_clock::Instant;
+use uis_vnic::{Frame, SendError};
+
+use super::device::Outbox;
+use super::engine::Engine;
+use super::listener::Backlog;
+use super::table::FlowKey;
+use super::time_wait::Closed;
+use crate::host::Host;
+use crate::timers::Timer;
+use crate::wakers::{WakerSet, Wakeup};
+use crate::wire::{DiscardReason, Packet, TcpSegment, flags};
+
+/// A connection, from the SYN to the end of its last handle.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    /// Rises with each flow of a stack: the order in which they are closed together.
+    pub(crate) id: u64,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    /// Whether the peer is this stack itself.
+    inside: bool,
+    state: Mutex<State>,
+}
+
+/// How the stream ends for its reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The peer closed it.
+    Eof,
+    /// It broke.
+    Error(io::ErrorKind, &'static str),
+}
+
+impl End {
+    pub(crate) const RESET: Self = Self::Error(io::ErrorKind::ConnectionReset, "connection reset by peer");
+    pub(crate) const REFUSED: Self = Self::Error(io::ErrorKind::ConnectionRefused, "connection refused");
+    pub(crate) const ABORTED: Self = Self::Error(io::ErrorKind::ConnectionAborted, "connection aborted");
+    pub(crate) const TIMED_OUT: Self =
+        Self::Error(io::ErrorKind::TimedOut, "the peer does not answer any more");
+    pub(crate) const DOWN: Self = Self::Error(io::ErrorKind::NetworkDown, "the stack is closed");
+
+    /// The error, if it is one.
+    pub(crate) fn error(self) -> Option<io::Error> {
+        match self {
+            Self::Eof => None,
+            Self::Error(kind, text) => Some(io::Error::new(kind, text)),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// A dial that is under way.
+    Connecting,
+    /// A SYN has come, and the handshake is not complete.
+    HalfOpen,
+    /// The handshake is complete.
+    Open,
+    /// The engine is gone. What it had received may still be read.
+    Over,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    engine: Option<Box<Engine>>,
+    /// The engine when it is gone, to be handed on.
+    spent: Option<Box<Engine>>,
+    /// Segments for the network, and a spare for the one who sends them.
+    outbox: Outbox,
+    spare: Outbox,
+    /// Whether somebody is sending, so that segments cannot overtake each other.
+    sending: bool,
+    /// Whether the network has said that it is full, and not yet that there is room.
+    full: bool,
+    room_waker: Option<Waker>,
+    /// What was received and not read when the engine went, and how much of that is read by now.
+    leftover: Vec<u8>,
+    leftover_read: usize,
+    /// Set when the engine goes.
+    end: Option<End>,
+    /// An error that nobody has been told of.
+    untold: Option<End>,
+    established: bool,
+    /// How many SYNs had been sent when the engine went.
+    syns_sent: u64,
+    send_closed: bool,
+    orphan: bool,
+    linger: Option<Duration>,
+    readers: WakerSet,
+    writers: WakerSet,
+    /// Where an accepted connection goes once it is established.
+    backlog: Option<Weak<Backlog>>,
+    /// When the flow has to be over, and how it ends then.
+    give_up: Option<(Instant, End)>,
+    /// The earliest timer that is set.
+    armed: Option<Instant>,
+}
+
+/// What is to be done after the lock is released.
+#[derive(Default)]
+struct After {
+    wake: Wakeup,
+    timer: Option<Instant>,
+    established: Option<Weak<Backlog>>,
+    /// The backlog in which a flow stands that has failed before it was established.
+    failed: Option<Weak<Backlog>>,
+    over: bool,
+    spent: Option<Box<Engine>>,
+    time_wait_timer: Option<Instant>,
+}
+
+impl Flow {
+    /// A flow that dials.
+    pub(crate) fn connecting(id: u64, key: FlowKey, inside: bool, engine: Box<Engine>) -> Arc<Self> {
+        Self::new(id, key, inside, engine, Phase::Connecting, None, None)
+    }
+
+    /// A flow for a SYN that a listener took.
+    pub(crate) fn half_open(
+        id: u64,
+        key: FlowKey,
+        inside: bool,
+        engine: Box<Engine>,
+        backlog: &Arc<Backlog>,
+        until: Instant,
+    ) -> Arc<Self> {
+        let give_up = Some((until, End::TIMED_OUT));
+        Self::new(id, key, inside, engine, Phase::HalfOpen, Some(Arc::downgrade(backlog)), give_up)
+    }
+
+    fn new(
+        id: u64,
+        key: FlowKey,
+        inside: bool,
+        engine: Box<Engine>,
+        phase: Phase,
+        backlog: Option<Weak<Backlog>>,
+        give_up: Option<(Instant, End)>,
+    ) -> Arc<Self> {
+        let state = State {
+            phase,
+            engine: Some(engine),
+            spent: None,
+            outbox: Outbox::default(),
+            spare: Outbox::default(),
+            sending: false,
+            full: false,
+            room_waker: None,
+            leftover: Vec::new(),
+            leftover_read: 0,
+            end: None,
+            untold: None,
+            established: false,
+            syns_sent: 0,
+            send_closed: false,
+            orphan: false,
+            linger: None,
+            readers: WakerSet::default(),
+            writers: WakerSet::default(),
+            backlog,
+            give_up,
+            armed: None,
+        };
+        Arc::new(Self { id, local: key.local, remote: key.remote, inside, state: Mutex::new(state) })
+    }
+
+    pub(crate) fn key(&self) -> FlowKey {
+        FlowKey { local: self.local, remote: self.remote }
+    }
+
+    /// Sends the first segment.
+    pub(crate) fn start(self: &Arc<Self>, host: &Host) {
+        self.operate(host, |_, _| ());
+    }
+
+    /// Takes in a segment. `false` if the flow is over, so that the segment is for whoever comes after it.
+    pub(crate) fn on_segment(
+        self: &Arc<Self>,
+        host: &Host,
+        packet: &Packet<'_>,
+        seg: &TcpSegment<'_>,
+    ) -> bool {
+        self.operate(host, |state, now| {
+            let State { engine: Some(engine), outbox, .. } = state else { return false };
+            if let Err(reason) = engine.input(now, packet, seg, outbox) {
+                host.stats.discard(reason);
+                return true;
+            }
+            if engine.state() == TcpState::Closed && seg.has(flags::RST) {
+                let end = if state.phase == Phase::Connecting { End::REFUSED } else { End::RESET };
+                state.finish(end);
+            } else if state.orphan && !seg.payload.is_empty() {
+                // RFC 9293 §3.6.1: nobody will read it, and the peer should know.
+                host.stats.discard(DiscardReason::Orphan);
+                state.abort(now, End::ABORTED);
+            }
+            true
+        })
+    }
+
+    /// A deadline may have passed.
+    pub(crate) fn on_timer(self: &Arc<Self>, host: &Host) {
+        self.operate(host, |state, now| {
+            state.armed = None;
+            if let Some((until, end)) = state.give_up
+                && until <= now
+            {
+                return state.abort(now, end);
+            }
+            if state.full {
+                return;
+            }
+            let State { engine: Some(engine), outbox, .. } = state else { return };
+            if outbox.has_room() && engine.on_timer(now, outbox).is_err() {
+                state.abort(now, End::TIMED_OUT);
+            }
+        });
+    }
+
+    /// The network has room again.
+    fn on_room(self: &Arc<Self>, host: &Host) {
+        self.operate(host, |state, now| {
+            state.full = false;
+            if let Some(engine) = &mut state.engine {
+                engine.go_on(now);
+            }
+        });
+    }
+
+    /// An ICMP error says that the peer cannot be reached. It ends a dial, and is advisory after that (RFC 5927 §4).
+    pub(crate) fn on_unreachable(self: &Arc<Self>, host: &Host, kind: io::ErrorKind, seq: u32) {
+        self.operate(host, |state, _| {
+            let ours = state.engine.as_ref().is_some_and(|engine| engine.may_have_sent(seq));
+            if state.phase == Phase::Connecting && ours {
+                state.finish(End::Error(kind, "an ICMP error says that the peer cannot be reached"));
+            }
+        });
+    }
+
+    /// The path takes packets of at most `mtu` bytes (RFC 1191, RFC 8201).
+    pub(crate) fn on_too_big(self: &Arc<Self>, host: &Host, mtu: usize, seq: u32) {
+        self.operate(host, |state, now| {
+            let State { engine: Some(engine), outbox, .. } = state else { return };
+            if mtu < engine.mtu() && engine.may_have_sent(seq) {
+                engine.set_mtu(now, mtu);
+                engine.retransmit(now, outbox);
+            }
+        });
+    }
+
+    /// Ready once the dial has succeeded or failed.
+    pub(crate) fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.state.lock();
+        match (state.established, state.end) {
+            (true, _) => Poll::Ready(Ok(())),
+            (false, Some(end)) => {
+                state.untold = None;
+                Poll::Ready(Err(end.error().unwrap_or_else(|| io::ErrorKind::ConnectionAborted.into())))
+            }
+            (false, None) => {
+                state.writers.insert(cx.waker());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// How many SYNs were sent before the dial failed.
+    pub(crate) fn syns_sent(&self) -> u64 {
+        self.state.lock().syns_sent
+    }
+
+    /// Reads what there is: `None` if that is nothing yet.
+    pub(crate) fn try_read(self: &Arc<Self>, host: &Host, buf: &mut [u8]) -> io::Result<Option<usize>> {
+        let mut state = self.state.lock();
+        let Some(engine) = &mut state.engine else { return state.read_leftover(buf, true).map(Some) };
+        let n = engine.read(buf);
+        if n > 0 || buf.is_empty() {
+            if engine.owes_window() && !state.full {
+                drop(state);
+                self.operate(host, |_, _| ());
+            }
+            return Ok(Some(n));
+        }
+        Ok(engine.peer_closed().then_some(0))
+    }
+
+    /// Reads what there is, or keeps the waker.
+    pub(crate) fn poll_read(
+        self: &Arc<Self>,
+        host: &Host,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match self.try_read(host, buf) {
+                Ok(Some(n)) => return Poll::Ready(Ok(n)),
+                Ok(None) => {}
+                Err(e) => return Poll::Ready(Err(e)),
+            }
+            // Something may have come between the two locks; then there is nothing to wait for.
+            if self.poll_readable(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Copies what there is without taking it: `None` if that is nothing yet.
+    pub(crate) fn try_peek(&self, buf: &mut [u8]) -> io::Result<Option<usize>> {
+        let mut state = self.state.lock();
+        let Some(engine) = &mut state.engine else { return state.read_leftover(buf, false).map(Some) };
+        let n = engine.peek(buf);
+        Ok((n > 0 || buf.is_empty() || engine.peer_closed()).then_some(n))
+    }
+
+    /// Ready when a read would not wait.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.is_readable() {
+            return Poll::Ready(());
+        }
+        state.readers.insert(cx.waker());
+        Poll::Pending
+    }
+
+    /// Takes bytes to send: `None` if there is no room for any.
+    pub(crate) fn try_write(
+        self: &Arc<Self>,
+        host: &Host,
+        bufs: &[io::IoSlice<'_>],
+    ) -> io::Result<Option<usize>> {
+        self.operate(host, |state, _| {
+            state.check_writable()?;
+            let Some(engine) = &mut state.engine else { return Ok(Some(0)) };
+            let mut written = 0;
+            let mut any = false;
+            for buf in bufs.iter().filter(|buf| !buf.is_empty()) {
+                any = true;
+                let n = engine.write(buf);
+                written += n;
+                if n < buf.len() {
+                    break;
+                }
+            }
+            Ok((written > 0 || !any).then_some(written))
+        })
+    }
+
+    /// Takes bytes to send, or keeps the waker.
+    pub(crate) fn poll_write(
+        self: &Arc<Self>,
+        host: &Host,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match self.try_write(host, bufs) {
+                Ok(Some(n)) => return Poll::Ready(Ok(n)),
+                Ok(None) => {}
+                Err(e) => return Poll::Ready(Err(e)),
+            }
+            if self.poll_writable(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Ready when a write would not wait.
+    pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.is_writable() {
+            return Poll::Ready(());
+        }
+        state.writers.insert(cx.waker());
+        Poll::Pending
+    }
+
+    /// Closes the send half: a FIN goes out after all that was written.
+    pub(crate) fn close_send(self: &Arc<Self>, host: &Host) -> io::Result<()> {
+        self.operate(host, |state, _| {
+            if !state.send_closed {
+                state.send_closed = true;
+                match (&mut state.engine, state.end) {
+                    (Some(engine), _) => engine.close_send(),
+                    (None, Some(End::Error(kind, text))) => return Err(io::Error::new(kind, text)),
+                    (None, _) => {}
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Ends the connection at once, with a RST.
+    pub(crate) fn abort(self: &Arc<Self>, host: &Host, end: End) {
+        self.operate(host, |state, now| state.abort(now, end));
+    }
+
+    /// Nobody holds the flow any more. It closes in the background, as a kernel's would.
+    pub(crate) fn orphan(self: &Arc<Self>, host: &Host) {
+        self.operate(host, |state, now| {
+            state.orphan = true;
+            state.leftover = Vec::new();
+            let Some(engine) = &mut state.engine else { return };
+            // RFC 1122 §4.2.2.13: throwing away received data shows in a RST, and so does a linger time of 0.
+            if engine.readable() > 0 || state.linger == Some(Duration::ZERO) || engine.is_opening() {
+                return state.abort(now, End::ABORTED);
+            }
+            engine.close_send();
+            state.give_up = Some((now + host.config.orphan_timeout, End::TIMED_OUT));
+        });
+    }
+
+    /// Takes the error that nobody has been told of.
+    pub(crate) fn take_error(&self) -> Option<io::Error> {
+        self.state.lock().untold.take().and_then(End::error)
+    }
+
+    pub(crate) fn set_linger(&self, linger: Option<Duration>) {
+        self.state.lock().linger = linger;
+    }
+
+    pub(crate) fn linger(&self) -> Option<Duration> {
+        self.state.lock().linger
+    }
+
+    /// Looks at the engine, if the connection is not over.
+    pub(crate) fn inspect<R>(&self, look: impl FnOnce(&Engine) -> R) -> Option<R> {
+        self.state.lock().engine.as_deref().map(look)
+    }
+
+    /// Changes a setting of the engine, if the connection is not over.
+    pub(crate) fn adjust(self: &Arc<Self>, host: &Host, change: impl FnOnce(&mut Engine, Instant)) {
+        self.operate(host, |state, now| {
+            if let Some(engine) = &mut state.engine {
+                change(engine, now);
+            }
+        });
+    }
+
+    /// The way of every operation, see the module's documentation.
+    fn operate<R>(self: &Arc<Self>, host: &Host, operation: impl FnOnce(&mut State, Instant) -> R) -> R {
+        let now = host.clock.now();
+        let mut after = After::default();
+        let (result, to_send) = {
+            let mut state = self.state.lock();
+            let result = operation(&mut state, now);
+            state.settle(self, host, now, &mut after);
+            (result, !state.outbox.is_empty() && !state.sending && !state.full)
+        };
+        if to_send {
+            self.send_all(host, now, &mut after);
+        }
+        after.run(self, host);
+        result
+    }
+
+    /// Sends what is in the outbox, and what the engine has to send behind it, until there is nothing left or the
+    /// network is full. Not under the lock; `sending` keeps the order when several threads come here.
+    fn send_all(self: &Arc<Self>, host: &Host, now: Instant, after: &mut After) {
+        let mut batch = {
+            let mut state = self.state.lock();
+            if state.sending || state.full || state.outbox.is_empty() {
+                return;
+            }
+            state.sending = true;
+            let spare = std::mem::take(&mut state.spare);
+            std::mem::replace(&mut state.outbox, spare)
+        };
+        let sending = Sending(self);
+        loop {
+            let refused = self.send_batch(host, now, &mut batch);
+            let mut state = self.state.lock();
+            if let Some(frame) = refused {
+                state.take_back(frame, &mut batch);
+                state.full = true;
+                if let Some(engine) = &mut state.engine {
+                    engine.stop_time(now);
+                }
+                let waker = state.room_waker.get_or_insert_with(|| room_waker(self, host)).clone();
+                drop(state);
+                host.vnic.on_room(&waker);
+                state = self.state.lock();
+                // It may have been woken at once; then it goes on here, and not one call deeper.
+                if state.full {
+                    break state.stop_sending(batch, sending);
+                }
+            } else {
+                state.settle(self, host, now, after);
+            }
+            if state.outbox.is_empty() {
+                break state.stop_sending(batch, sending);
+            }
+            std::mem::swap(&mut state.outbox, &mut batch);
+        }
+    }
+
+    /// Sends until the batch is empty, or a segment is refused because the network is full.
+    fn send_batch(&self, host: &Host, now: Instant, batch: &mut Outbox) -> Option<Frame> {
+        while let Some(packet) = batch.pop() {
+            let frame = Frame::with_valid_checksums(packet);
+            if self.inside {
+                host.receive(frame);
+                continue;
+            }
+            match host.vnic.send_at(frame, now) {
+                Ok(()) => host.stats.sent(),
+                Err(SendError::Full(frame)) if !host.config.lossy_queue => return Some(frame),
+                Err(error) => host.stats.not_sent(error.reason()),
+            }
+        }
+        None
+    }
+}
+
+/// Marks that nobody is sending, also when a network unwinds.
+struct Sending<'a>(&'a Flow);
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().sending = false;
+    }
+}
+
+impl State {
+    /// Draws the consequences of what has just happened to the engine.
+    fn settle(&mut self, flow: &Flow, host: &Host, now: Instant, after: &mut After) {
+        if let Some(engine) = &mut self.engine
+            && !self.full
+        {
+            engine.pump(now, &mut self.outbox);
+        }
+        if let Some(engine) = &self.engine {
+            let tcp_state = engine.state();
+            if !self.established && !engine.is_opening() && tcp_state != TcpState::Closed {
+                self.established = true;
+                self.phase = Phase::Open;
+                if !self.orphan {
+                    self.give_up = None;
+                }
+                after.established = self.backlog.take();
+                self.writers.drain_into(&mut after.wake);
+            }
+            match tcp_state {
+                TcpState::TimeWait if engine.all_acked() => {
+                    let (snd_nxt, rcv_nxt) = engine.sequence();
+                    let until = now + host.config.time_wait;
+                    if host.tcp.time_wait.insert(flow.key(), Closed { snd_nxt, rcv_nxt, until }) {
+                        after.time_wait_timer = Some(until);
+                    }
+                    self.finish(End::Eof);
+                }
+                // LAST-ACK is over. Every other way to CLOSED has been dealt with where it happened.
+                TcpState::Closed => self.finish(End::Eof),
+                // The RST that answers our SYN puts smoltcp back to listening; and so does a SYN it does not take.
+                TcpState::Listen => self.finish(End::RESET),
+                _ => {}
+            }
+        }
+        if self.engine.is_none() && self.phase != Phase::Over {
+            self.phase = Phase::Over;
+            self.give_up = None;
+            after.failed = self.backlog.take();
+            after.over = true;
+            after.spent = self.spent.take();
+        }
+        if !self.readers.is_empty() && self.is_readable() {
+            self.readers.drain_into(&mut after.wake);
+        }
+        if !self.writers.is_empty() && (self.end.is_some() || self.wants_writer()) {
+            self.writers.drain_into(&mut after.wake);
+        }
+        if let Some(at) = self.next_timer(now)
+            && self.armed.is_none_or(|armed| at < armed)
+        {
+            self.armed = Some(at);
+            after.timer = Some(at);
+        }
+    }
+
+    /// The next deadline, if it may be earlier than the timer that is set.
+    fn next_timer(&mut self, now: Instant) -> Option<Instant> {
+        let engine = self.engine.as_mut()?;
+        let give_up = self.give_up.map(|(at, _)| at);
+        if self.armed.is_some_and(|armed| armed <= now + engine.least_wait()) {
+            return give_up;
+        }
+        // While there is no room, smoltcp has something to send now; that is no deadline.
+        let engine_at = if self.full || !self.outbox.has_room() { None } else { engine.deadline(now) };
+        [give_up, engine_at].into_iter().flatten().min()
+    }
+
+    /// Drops the engine; what it has received stays readable.
+    fn finish(&mut self, end: End) {
+        let Some(mut engine) = self.engine.take() else { return };
+        if !self.orphan {
+            self.leftover = vec![0; engine.readable()];
+            let n = engine.read(&mut self.leftover);
+            self.leftover.truncate(n);
+        }
+        self.syns_sent = engine.syns_sent();
+        self.end = Some(end);
+        self.untold = (end != End::Eof).then_some(end);
+        self.spent = Some(engine);
+    }
+
+    /// Ends the connection with a RST, and with this for its users.
+    fn abort(&mut self, now: Instant, end: End) {
+        if let Some(engine) = &mut self.engine {
+            engine.abort(now, &mut self.outbox);
+            self.finish(end);
+        }
+    }
+
+    /// Puts back what the network refused, and what was to follow it.
+    fn take_back(&mut self, frame: Frame, batch: &mut Outbox) {
+        batch.push_front(frame.into_packet());
+        while let Some(packet) = self.outbox.pop() {
+            batch.push(packet);
+        }
+        std::mem::swap(&mut self.outbox, batch);
+    }
+
+    /// Ends a turn of sending; `batch` is empty.
+    fn stop_sending(&mut self, batch: Outbox, sending: Sending<'_>) {
+        self.spare = batch;
+        self.sending = false;
+        std::mem::forget(sending);
+    }
+
+    fn read_leftover(&mut self, buf: &mut [u8], take: bool) -> io::Result<usize> {
+        let rest = &self.leftover[self.leftover_read..];
+        let n = rest.len().min(buf.len());
+        buf[..n].copy_from_slice(&rest[..n]);
+        if take {
+            self.leftover_read += n;
+            if self.leftover_read == self.leftover.len() {
+                (self.leftover, self.leftover_read) = (Vec::new(), 0);
+            }
+        }
+        if n == 0 && !buf.is_empty() {
+            self.untold = None;
+            if let Some(error) = self.end.and_then(End::error) {
+                return Err(error);
+            }
+        }
+        Ok(n)
+    }
+
+    fn is_readable(&self) -> bool {
+        match &self.engine {
+            Some(engine) => engine.readable() > 0 || engine.peer_closed(),
+            None => true,
+        }
+    }
+
+    fn is_writable(&self) -> bool {
+        match &self.engine {
+            Some(engine) => self.send_closed || engine.writable() > 0,
+            None => true,
+        }
+    }
+
+    /// Whether a waiting writer should be woken: not for every byte that is acknowledged.
+    fn wants_writer(&self) -> bool {
+        match &self.engine {
+            Some(engine) => self.send_closed || engine.should_wake_writer(),
+            None => true,
+        }
+    }
+
+    /// The error of a write that cannot be, as a kernel gives it.
+    fn check_writable(&mut self) -> io::Result<()> {
+        if let Some(End::Error(kind, text)) = self.end {
+            self.untold = None;
+            return Err(io::Error::new(kind, text));
+        }
+        if self.send_closed || self.end.is_some() {
+            return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the send half is closed"));
+        }
+        Ok(())
+    }
+}
+
+impl After {
+    /// Does it; no lock is held.
+    fn run(self, flow: &Arc<Flow>, host: &Host) {
+        if let Some(backlog) = self.established
+            && !backlog.upgrade().is_some_and(|backlog| backlog.push(flow))
+        {
+            flow.abort(host, End::ABORTED); // the listener is closed
+        }
+        if let Some(backlog) = self.failed.and_then(|backlog| backlog.upgrade()) {
+            backlog.forget(flow);
+        }
+        if self.over {
+            host.tcp.remove(flow);
+            if let Some(engine) = self.spent {
+                host.tcp.pool.give(engine);
+            }
+            host.after_flow();
+        }
+        if let Some(at) = self.time_wait_timer {
+            host.set_timer(at, Timer::TimeWait);
+        }
+        if let Some(at) = self.timer {
+            host.set_timer(at, Timer::Flow(Arc::downgrade(flow)));
+        }
+        drop(self.wake);
+    }
+}
+
+/// Wakes a flow when the network has room. It keeps neither the flow nor the stack alive.
+struct Room {
+    flow: Weak<Flow>,
+    host: Weak<Host>,
+}
+
+impl Wake for Room {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if let (Some(flow), Some(host)) = (self.flow.upgrade(), self.host.upgrade()) {
+            flow.on_room(&host);
+        }
+    }
+}
+
+fn room_waker(flow: &Arc<Flow>, host: &Host) -> Waker {
+    Waker::from(Arc::new(Room { flow: Arc::downgrade(flow), host: host.me() }))
+}

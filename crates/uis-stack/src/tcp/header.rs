@@ -1,0 +1,44 @@
+//! What a flow needs to know of a segment that smoltcp has just made.
+
+use super::seq::Seq;
+use crate::wire::flags;
+
+/// The fields of an emitted segment. smoltcp writes neither IP options nor extension headers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header {
+    pub(crate) seq: Seq,
+    pub(crate) ack: Seq,
+    pub(crate) flags: u8,
+    pub(crate) window: u16,
+    /// Bytes of payload.
+    pub(crate) len: u32,
+}
+
+impl Header {
+    /// Reads the header of an IP packet that holds a TCP segment of our own making.
+    pub(crate) fn of(packet: &[u8]) -> Self {
+        let tcp = &packet[if packet[0] >> 4 == 4 { 20 } else { 40 }..];
+        let word = |at: usize| u32::from_be_bytes([tcp[at], tcp[at + 1], tcp[at + 2], tcp[at + 3]]);
+        Self {
+            seq: Seq(word(4)),
+            ack: Seq(word(8)),
+            flags: tcp[13],
+            window: u16::from_be_bytes([tcp[14], tcp[15]]),
+            len: (tcp.len() - usize::from(tcp[12] >> 4) * 4) as u32,
+        }
+    }
+
+    /// What it occupies in the sequence space.
+    pub(crate) fn seq_len(&self) -> u32 {
+        self.len + u32::from(self.has(flags::SYN)) + u32::from(self.has(flags::FIN))
+    }
+
+    /// Whether it acknowledges and does nothing else.
+    pub(crate) fn is_pure_ack(&self) -> bool {
+        self.len == 0 && self.flags == flags::ACK
+    }
+
+    pub(crate) fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+}

@@ -1,0 +1,236 @@
+//! A flow's own retransmission timer (RFC 6298).
+//!
+//! It watches what the flow sends and what the peer acknowledges, and says when a retransmission is due; the
+//! retransmitting itself is smoltcp's, whose own estimator has a floor of one second.
+
+use std::time::Duration;
+
+use uis_clock::Instant;
+
+use super::seq::Seq;
+
+/// The estimator, the timer and the send sequence space that they watch.
+#[derive(Debug)]
+pub(crate) struct Rto {
+    min: Duration,
+    max: Duration,
+    /// The smoothed round trip and its variation, once one was measured.
+    estimate: Option<(Duration, Duration)>,
+    rto: Duration,
+    /// The segment whose round trip is being measured: the end of it, and when it was sent.
+    timed: Option<(Seq, Instant)>,
+    una: Seq,
+    nxt: Seq,
+    /// The end of the furthest window probe. A probe is no part of what is in flight, yet may be acknowledged.
+    probed: Seq,
+    deadline: Option<Instant>,
+    /// Time-outs in a row without progress.
+    backoffs: u32,
+    retransmits: u64,
+}
+
+impl Rto {
+    /// A timer for a connection whose first sequence number is `isn`.
+    pub(crate) fn new(isn: Seq, initial: Duration, min: Duration, max: Duration) -> Self {
+        Self {
+            min,
+            max,
+            estimate: None,
+            rto: initial,
+            timed: None,
+            una: isn,
+            nxt: isn,
+            probed: isn,
+            deadline: None,
+            backoffs: 0,
+            retransmits: 0,
+        }
+    }
+
+    /// The oldest unacknowledged sequence number, SND.UNA.
+    pub(crate) fn una(&self) -> Seq {
+        self.una
+    }
+
+    /// The highest sequence number sent plus one, SND.NXT.
+    pub(crate) fn nxt(&self) -> Seq {
+        self.nxt
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.nxt - self.una
+    }
+
+    pub(crate) fn srtt(&self) -> Option<Duration> {
+        self.estimate.map(|(srtt, _)| srtt)
+    }
+
+    pub(crate) fn rto(&self) -> Duration {
+        self.rto
+    }
+
+    pub(crate) fn backoffs(&self) -> u32 {
+        self.backoffs
+    }
+
+    pub(crate) fn retransmits(&self) -> u64 {
+        self.retransmits
+    }
+
+    /// When a retransmission is due; none while nothing is unacknowledged.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// A segment that occupies `start..end` was sent.
+    pub(crate) fn on_sent(&mut self, now: Instant, start: Seq, end: Seq) {
+        if start < self.nxt {
+            self.retransmits += 1;
+            // Karn's algorithm, RFC 6298 §3: no sample from what was sent twice.
+            self.timed = None;
+        } else if self.timed.is_none() {
+            self.timed = Some((end, now));
+        }
+        self.nxt = self.nxt.max(end);
+        if self.deadline.is_none() {
+            self.deadline = Some(now + self.rto); // §5.1
+        }
+    }
+
+    /// A window probe that ends at `end` was sent.
+    pub(crate) fn on_probe(&mut self, end: Seq) {
+        self.probed = self.probed.max(end);
+    }
+
+    /// The highest acknowledgment that the peer may send.
+    pub(crate) fn ackable(&self) -> Seq {
+        self.nxt.max(self.probed)
+    }
+
+    /// The peer acknowledged everything before `ack`.
+    pub(crate) fn on_ack(&mut self, now: Instant, ack: Seq) {
+        if !(self.una < ack && ack <= self.ackable()) {
+            return;
+        }
+        self.una = ack;
+        self.nxt = self.nxt.max(ack);
+        self.probed = self.probed.max(ack);
+        self.backoffs = 0;
+        match self.timed {
+            Some((end, sent)) if end <= ack => {
+                self.timed = None;
+                self.sample(now - sent);
+            }
+            // The back-off ends with new data acknowledged, sample or not, as in Linux.
+            _ => self.recompute(),
+        }
+        // §5.2 and §5.3
+        self.deadline = (self.una != self.nxt).then(|| now + self.rto);
+    }
+
+    /// The deadline has passed, and a retransmission is under way (§5.4–5.6).
+    pub(crate) fn on_timeout(&mut self, now: Instant) {
+        self.backoffs += 1;
+        self.rto = (self.rto * 2).min(self.max);
+        self.timed = None;
+        self.deadline = Some(now + self.rto);
+    }
+
+    fn sample(&mut self, rtt: Duration) {
+        self.estimate = Some(match self.estimate {
+            None => (rtt, rtt / 2), // §2.2
+            // §2.3, with alpha = 1/8 and beta = 1/4
+            Some((srtt, rttvar)) => ((srtt * 7 + rtt) / 8, (rttvar * 3 + srtt.abs_diff(rtt)) / 4),
+        });
+        self.recompute();
+    }
+
+    fn recompute(&mut self) {
+        if let Some((srtt, rttvar)) = self.estimate {
+            self.rto = (srtt + rttvar * 4).clamp(self.min, self.max);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    fn at(n: u64) -> Instant {
+        Instant::default() + ms(n)
+    }
+
+    fn rto() -> Rto {
+        Rto::new(Seq(u32::MAX), ms(1000), ms(200), ms(120_000))
+    }
+
+    #[test]
+    fn the_first_sample_sets_the_estimate() {
+        let mut rto = rto();
+        let isn = Seq(u32::MAX);
+        rto.on_sent(at(0), isn, isn + 1);
+        assert_eq!(rto.deadline(), Some(at(1000)));
+        rto.on_ack(at(300), isn + 1);
+        assert_eq!((rto.srtt(), rto.rto(), rto.deadline()), (Some(ms(300)), ms(900), None));
+    }
+
+    #[test]
+    fn the_floor_holds_and_progress_restarts_the_timer() {
+        let mut rto = rto();
+        let a = Seq(u32::MAX);
+        rto.on_sent(at(0), a, a + 10);
+        rto.on_sent(at(0), a + 10, a + 20);
+        rto.on_ack(at(2), a + 10);
+        assert_eq!((rto.rto(), rto.deadline(), rto.in_flight()), (ms(200), Some(at(202)), 10));
+    }
+
+    #[test]
+    fn time_outs_back_off_to_the_cap_and_progress_ends_that() {
+        let mut rto = rto();
+        let a = Seq(u32::MAX);
+        rto.on_sent(at(0), a, a + 10);
+        for (n, wait) in [2, 4, 8, 16, 32, 64, 120, 120].into_iter().enumerate() {
+            rto.on_timeout(at(0));
+            rto.on_sent(at(0), a, a + 10);
+            assert_eq!((rto.backoffs(), rto.deadline()), (n as u32 + 1, Some(at(wait * 1000))));
+        }
+        rto.on_ack(at(5), a + 10);
+        assert_eq!((rto.backoffs(), rto.deadline(), rto.srtt()), (0, None, None));
+    }
+
+    #[test]
+    fn what_was_sent_twice_gives_no_sample() {
+        let mut rto = rto();
+        let a = Seq(7);
+        rto = Rto { una: a, nxt: a, probed: a, ..rto };
+        rto.on_sent(at(0), a, a + 10);
+        rto.on_timeout(at(1000));
+        rto.on_sent(at(1000), a, a + 10);
+        rto.on_ack(at(1001), a + 10);
+        assert_eq!((rto.srtt(), rto.retransmits()), (None, 1));
+    }
+
+    #[test]
+    fn an_accepted_window_probe_is_acknowledged() {
+        let mut rto = rto();
+        let a = Seq(u32::MAX);
+        rto.on_probe(a + 1);
+        assert_eq!((rto.in_flight(), rto.deadline(), rto.ackable()), (0, None, a + 1));
+        rto.on_ack(at(1), a + 1);
+        assert_eq!((rto.una(), rto.nxt()), (a + 1, a + 1));
+    }
+
+    #[test]
+    fn old_and_future_acks_change_nothing() {
+        let mut rto = rto();
+        let a = Seq(u32::MAX);
+        rto.on_sent(at(0), a, a + 10);
+        rto.on_ack(at(1), a);
+        rto.on_ack(at(1), a + 11);
+        assert_eq!((rto.una(), rto.deadline()), (a, Some(at(1000))));
+    }
+}

@@ -1,0 +1,240 @@
+//! What a segment must pass before smoltcp sees it.
+//!
+//! smoltcp's acceptance tests are those of a trusting world. Here stands what a host of today checks besides
+//! (RFC 9293 §3.10.7.4, RFC 5961), and what smoltcp 0.14 gets wrong on arrival:
+//!
+//! * it reads the window of its own SYN as if it were scaled, and takes data beyond its buffer;
+//! * it acts on a FIN whose data it has trimmed, so that a truncated stream ends as a clean one;
+//! * it takes any RST in the window, and drops a SYN in a synchronized state without a word;
+//! * it drops a data segment with an old acknowledgment, and lets a reordered segment set the window back.
+
+use std::time::Duration;
+
+use smoltcp::socket::tcp::State;
+use uis_clock::Instant;
+
+use super::header::Header;
+use super::rto::Rto;
+use super::seq::Seq;
+use crate::wire::{TcpSegment, flags};
+
+/// RFC 5961 §7: challenge ACKs are limited; one a second is plenty for a peer that has lost its state.
+const CHALLENGE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is to be done with a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Give it to smoltcp as it is.
+    Feed,
+    /// Give it to smoltcp with these changes, and then acknowledge at once if `ack_after`.
+    Rewrite { fix: Fix, ack_after: bool },
+    /// It is not acceptable: acknowledge, so that the sender learns where we are, and drop it.
+    Ack,
+    /// RFC 5961: acknowledge, but not more often than once a second, and drop it.
+    Challenge,
+    /// Drop it.
+    Drop,
+}
+
+/// Changes to a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Fix {
+    pub(crate) ack: Seq,
+    pub(crate) window: u16,
+    /// Bytes of payload to keep.
+    pub(crate) len: u32,
+    /// Whether a FIN, or a PSH, at the end is kept.
+    pub(crate) keep_end: bool,
+}
+
+/// What a flow knows of its peer's side of the connection.
+#[derive(Debug, Default)]
+pub(crate) struct Shield {
+    /// The peer's initial sequence number.
+    irs: Option<Seq>,
+    /// By how much the windows that we send and receive are shifted (RFC 7323 §2.2).
+    our_scale: u8,
+    peer_scale: u8,
+    /// What we acknowledged last, and the window that we offered beyond it.
+    acked: Seq,
+    offered: u32,
+    /// RFC 9293 §3.3.1: SND.WND as it came, and the SEG.SEQ and SEG.ACK it came with.
+    window: u16,
+    wl1: Seq,
+    wl2: Seq,
+    /// The largest window the peer has offered (RFC 5961 §5.2).
+    max_window: u32,
+    challenged: Option<Instant>,
+}
+
+impl Shield {
+    /// For a flow whose receive buffer makes smoltcp offer this scale.
+    pub(crate) fn new(our_scale: u8) -> Self {
+        Self { our_scale, ..Self::default() }
+    }
+
+    pub(crate) fn irs(&self) -> Option<Seq> {
+        self.irs
+    }
+
+    /// The window that the peer offers, in bytes.
+    pub(crate) fn peer_window(&self) -> u32 {
+        u32::from(self.window) << self.peer_scale
+    }
+
+    /// The window field as the peer sent it.
+    pub(crate) fn peer_window_field(&self) -> u16 {
+        self.window
+    }
+
+    /// What we acknowledged last.
+    pub(crate) fn acked(&self) -> Seq {
+        self.acked
+    }
+
+    /// What is left of the window that we offered last.
+    pub(crate) fn our_window(&self, rcv_nxt: Seq) -> u32 {
+        self.right_edge().since(rcv_nxt)
+    }
+
+    /// The window field of an acknowledgment of `rcv_nxt` that offers what was offered last.
+    pub(crate) fn our_window_field(&self, rcv_nxt: Seq) -> u16 {
+        (self.our_window(rcv_nxt) >> self.our_scale).min(u16::MAX.into()) as u16
+    }
+
+    /// The peer's SYN was accepted.
+    pub(crate) fn on_syn(&mut self, syn: &TcpSegment<'_>) {
+        self.irs = Some(Seq(syn.seq));
+        match syn.options.window_scale {
+            Some(scale) => self.peer_scale = scale.min(14), // RFC 7323 §2.3
+            None => (self.our_scale, self.peer_scale) = (0, 0),
+        }
+        // RFC 7323 §2.2: the window of a SYN itself is never scaled.
+        self.window = u16::try_from(syn.window >> self.peer_scale).unwrap_or(u16::MAX);
+        self.max_window = u32::from(syn.window);
+        (self.wl1, self.wl2) = (Seq(syn.seq), Seq(syn.ack));
+        self.acked = Seq(syn.seq) + 1;
+    }
+
+    /// smoltcp has sent this segment.
+    pub(crate) fn on_sent(&mut self, sent: &Header) {
+        if sent.has(flags::RST) {
+            return;
+        }
+        let scale = if sent.has(flags::SYN) { 0 } else { self.our_scale };
+        self.offered = u32::from(sent.window) << scale;
+        if sent.has(flags::ACK) {
+            self.acked = sent.ack;
+        }
+    }
+
+    /// Whether a challenge ACK may be sent, which then counts as sent.
+    pub(crate) fn may_challenge(&mut self, now: Instant) -> bool {
+        let may = self.challenged.is_none_or(|at| now - at >= CHALLENGE_INTERVAL);
+        if may {
+            self.challenged = Some(now);
+        }
+        may
+    }
+
+    /// Judges a segment of a flow in `state`, whose next byte to receive is `rcv_nxt`.
+    pub(crate) fn judge(&mut self, seg: &TcpSegment<'_>, state: State, rto: &Rto, rcv_nxt: Seq) -> Verdict {
+        if matches!(state, State::Listen | State::SynSent) {
+            return Verdict::Feed; // smoltcp checks these well
+        }
+        let (start, ack) = (Seq(seg.seq), Seq(seg.ack));
+        let (len, seq_len) = (seg.payload.len() as u32, seg.seq_len());
+        let acceptable = self.is_acceptable(start, seq_len, rcv_nxt);
+        if seg.has(flags::RST) {
+            return match () {
+                // RFC 5961 §3.2: exactly the next number, or no more than a challenge.
+                () if start == rcv_nxt && len == 0 => Verdict::Feed,
+                () if start == rcv_nxt => self.rewrite(ack, 0, true, false),
+                () if acceptable => Verdict::Challenge,
+                () => Verdict::Drop,
+            };
+        }
+        if seg.has(flags::SYN) {
+            return match () {
+                // A SYN that was sent again; ours is on its own timer.
+                () if state == State::SynReceived && !seg.has(flags::ACK) => Verdict::Drop,
+                () if state == State::SynReceived && Some(start) == self.irs => Verdict::Feed,
+                () => Verdict::Challenge, // RFC 5961 §4.2
+            };
+        }
+        if !seg.has(flags::ACK) {
+            return Verdict::Drop;
+        }
+        if state == State::SynReceived {
+            if ack != rto.nxt() {
+                return Verdict::Feed; // smoltcp answers with a RST
+            }
+        } else if ack > rto.ackable() || ack < rto.una() - self.max_window {
+            return Verdict::Challenge; // RFC 5961 §5.2
+        }
+        let old_ack = ack < rto.una();
+        // RFC 9293 §3.10.7.4: the window is taken from the newest segment only.
+        let stale = start < self.wl1 || (start == self.wl1 && ack < self.wl2);
+        if !acceptable {
+            // RFC 9293 §3.10.7.4: a zero window still lets acknowledgments in.
+            if start == rcv_nxt && !old_ack && seq_len > 0 {
+                self.learn(seg, stale);
+                return self.rewrite(ack, 0, false, true);
+            }
+            // A peer that sends again must hear at once where we are, or it goes on; anything else is limited.
+            return if seq_len > 0 { Verdict::Ack } else { Verdict::Challenge };
+        }
+        if seq_len == 0 && old_ack {
+            return Verdict::Drop; // nothing new, and smoltcp must not count it as a duplicate
+        }
+        self.learn(seg, stale || old_ack);
+        let room = self.right_edge().since(start);
+        if old_ack || stale || len > room || seq_len > room {
+            return self.rewrite(ack.max(rto.una()), len.min(room), seq_len <= room, false);
+        }
+        Verdict::Feed
+    }
+
+    /// RFC 9293 §3.10.7.4, the four cases of segment acceptability.
+    fn is_acceptable(&self, start: Seq, seq_len: u32, rcv_nxt: Seq) -> bool {
+        let inside = |seq: Seq| rcv_nxt <= seq && seq < self.right_edge();
+        match seq_len {
+            0 if self.right_edge() <= rcv_nxt => start == rcv_nxt,
+            0 => inside(start),
+            _ => inside(start) || inside(start + (seq_len - 1)),
+        }
+    }
+
+    /// Where the window ends that we offered last.
+    fn right_edge(&self) -> Seq {
+        self.acked + self.offered
+    }
+
+    fn learn(&mut self, seg: &TcpSegment<'_>, stale: bool) {
+        if !stale {
+            (self.wl1, self.wl2, self.window) = (Seq(seg.seq), Seq(seg.ack), seg.window);
+            self.max_window = self.max_window.max(self.peer_window());
+        }
+    }
+
+    fn rewrite(&self, ack: Seq, len: u32, keep_end: bool, ack_after: bool) -> Verdict {
+        Verdict::Rewrite { fix: Fix { ack, window: self.window, len, keep_end }, ack_after }
+    }
+}
+
+/// A copy of a bare TCP packet with the changes of `fix`. Its checksum is not put right: it was verified before.
+pub(crate) fn rewritten(packet: &[u8], header_len: usize, tcp_header_len: usize, fix: &Fix) -> Vec<u8> {
+    let len = header_len + tcp_header_len + fix.len as usize;
+    let mut copy = uis_vnic::buffer::copy_of(&packet[..len]);
+    match copy[0] >> 4 {
+        4 => copy[2..4].copy_from_slice(&(len as u16).to_be_bytes()),
+        _ => copy[4..6].copy_from_slice(&((len - 40) as u16).to_be_bytes()),
+    }
+    let tcp = &mut copy[header_len..];
+    tcp[8..12].copy_from_slice(&fix.ack.0.to_be_bytes());
+    tcp[14..16].copy_from_slice(&fix.window.to_be_bytes());
+    if !fix.keep_end {
+        tcp[13] &= !(flags::FIN | flags::PSH);
+    }
+    copy
+}
