@@ -5,7 +5,7 @@
 //! [`parse`] judges a packet by itself alone: its framing, checksums, source and the shape of its headers.
 //! Whether its destination is an address of ours, or its source is, only the stack can say.
 
-pub(crate) mod build;
+mod build;
 pub(crate) mod checksum;
 mod discard;
 mod extension;

@@ -39,9 +39,7 @@ pub(crate) enum Body<'a> {
     /// A part of something; its checksums are not known.
     Fragment(Fragment<'a>),
     /// A protocol that is not spoken here.
-    Other {
-        protocol: u8,
-    },
+    Other,
 }
 
 /// A UDP datagram (RFC 768).
@@ -50,8 +48,6 @@ pub(crate) struct UdpDatagram<'a> {
     pub(crate) src_port: u16,
     pub(crate) dst_port: u16,
     pub(crate) payload: &'a [u8],
-    /// The whole datagram: header and payload.
-    pub(crate) bytes: &'a [u8],
 }
 
 /// A fragment (RFC 791 §3.2, RFC 8200 §4.5).
@@ -144,13 +140,18 @@ fn parse_v4(bytes: &[u8], checksums_valid: bool) -> Result<Packet<'_>, DiscardRe
         })
     } else {
         let is_unicast = !matches!(fixed[16], 0 | 224..);
-        let upper =
-            Upper { bytes: upper, at: header_len, addresses: &fixed[12..20], is_unicast, checksums_valid };
+        let upper = Upper {
+            bytes: upper,
+            is_bare: header_len == IPV4_HEADER,
+            addresses: &fixed[12..20],
+            is_unicast,
+            checksums_valid,
+        };
         match fixed[9] {
             protocol::TCP => upper.tcp()?,
             protocol::UDP => upper.udp()?,
             protocol::ICMP => upper.icmp()?,
-            protocol => Body::Other { protocol },
+            _ => Body::Other,
         }
     };
     Ok(Packet { src, dst, hop_limit: fixed[8], ecn: fixed[1] & 3, bytes, body })
@@ -190,7 +191,7 @@ fn parse_v6(bytes: &[u8], checksums_valid: bool) -> Result<Packet<'_>, DiscardRe
             let upper = Upper {
                 // Headers were skipped up to here, so `at` is within the packet or at its end.
                 bytes: &bytes[chain.at..],
-                at: chain.at,
+                is_bare: chain.at == IPV6_HEADER,
                 addresses: &fixed[8..40],
                 is_unicast: fixed[24] != 0xff && dst != IpAddr::V6(Ipv6Addr::UNSPECIFIED),
                 checksums_valid,
@@ -199,7 +200,7 @@ fn parse_v6(bytes: &[u8], checksums_valid: bool) -> Result<Packet<'_>, DiscardRe
                 protocol::TCP => upper.tcp()?,
                 protocol::UDP => upper.udp()?,
                 protocol::ICMPV6 => upper.icmp()?,
-                protocol => Body::Other { protocol },
+                _ => Body::Other,
             }
         }
     };
@@ -262,8 +263,8 @@ fn ipv6(fixed: &[u8; IPV6_HEADER], at: usize) -> IpAddr {
 /// What is behind the IP headers, and what is needed to judge it.
 struct Upper<'a> {
     bytes: &'a [u8],
-    /// Where it begins in the packet.
-    at: usize,
+    /// Whether only a fixed IP header is before it.
+    is_bare: bool,
     /// Source and destination as they are in the IP header.
     addresses: &'a [u8],
     /// Whether the destination may be a host.
@@ -281,8 +282,7 @@ impl<'a> Upper<'a> {
         if !self.is_unicast {
             return Err(DiscardReason::NotUnicast);
         }
-        let bare = self.at == if self.is_v4() { IPV4_HEADER } else { IPV6_HEADER };
-        let segment = tcp::parse(self.bytes, self.at, bare)?;
+        let segment = tcp::parse(self.bytes, self.is_bare)?;
         if !self.checksums_valid && !checksum::is_valid_transport(self.addresses, protocol::TCP, self.bytes) {
             return Err(DiscardReason::BadTcpChecksum);
         }
@@ -313,7 +313,7 @@ impl<'a> Upper<'a> {
         if !is_right {
             return Err(DiscardReason::BadUdpChecksum);
         }
-        Ok(Body::Udp(UdpDatagram { src_port, dst_port, payload: &bytes[UDP_HEADER..], bytes }))
+        Ok(Body::Udp(UdpDatagram { src_port, dst_port, payload: &bytes[UDP_HEADER..] }))
     }
 
     fn icmp(self) -> Result<Body<'a>, DiscardReason> {

@@ -16,8 +16,6 @@ pub(crate) mod flags {
 
 /// The largest shift of a window scale option (RFC 7323 §2.3).
 const MAX_WINDOW_SCALE: u8 = 14;
-/// The smallest MSS that is believed: what Linux goes down to, and smoltcp. Below it headers are all there is.
-const MIN_MSS: u16 = 48;
 
 /// A segment, its header checked.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +35,6 @@ pub(crate) struct TcpSegment<'a> {
     pub(crate) payload: &'a [u8],
     /// The whole segment: header and payload.
     pub(crate) bytes: &'a [u8],
-    /// Where the segment begins in the packet.
-    pub(crate) ip_header_len: usize,
     /// Whether only a fixed IP header is before the segment, without options or extension headers.
     pub(crate) bare: bool,
 }
@@ -46,7 +42,7 @@ pub(crate) struct TcpSegment<'a> {
 /// The options of a SYN. Other segments have none of these (RFC 9293 §3.7.1, RFC 7323 §2.2, RFC 2018 §2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TcpOptions {
-    /// As the peer sent it: see [`clamp_mss`].
+    /// As the peer sent it. smoltcp takes 0 for the default of 536, and less than 48 for 48.
     pub(crate) mss: Option<u16>,
     /// At most 14.
     pub(crate) window_scale: Option<u8>,
@@ -68,19 +64,9 @@ impl TcpSegment<'_> {
     }
 }
 
-/// The MSS to send by, for an MSS option as the peer sent it. 0 says nothing, so the protocol's default stands
-/// (RFC 9293 §3.7.1); less than 48 is taken for 48.
-pub(crate) fn clamp_mss(mss: u16, v6: bool) -> u16 {
-    match mss {
-        0 if v6 => 1220,
-        0 => 536,
-        _ => mss.max(MIN_MSS),
-    }
-}
-
-/// Reads the segment in `bytes`, which begin at `ip_header_len` of their packet. The checksum is not looked at.
+/// Reads the segment in `bytes`. The checksum is not looked at.
 #[inline]
-pub(super) fn parse(bytes: &[u8], ip_header_len: usize, bare: bool) -> Result<TcpSegment<'_>, DiscardReason> {
+pub(super) fn parse(bytes: &[u8], bare: bool) -> Result<TcpSegment<'_>, DiscardReason> {
     let header: &[u8; TCP_HEADER] = bytes.first_chunk().ok_or(DiscardReason::BadTcpHeader)?;
     let header_len = usize::from(header[12] >> 4) * 4;
     if header_len < TCP_HEADER || header_len > bytes.len() {
@@ -113,7 +99,6 @@ pub(super) fn parse(bytes: &[u8], ip_header_len: usize, bare: bool) -> Result<Tc
         options,
         payload: &bytes[header_len..],
         bytes,
-        ip_header_len,
         bare,
     })
 }
@@ -122,11 +107,11 @@ pub(super) fn parse(bytes: &[u8], ip_header_len: usize, bare: bool) -> Result<Tc
 /// of SYN, RST and ACK. PSH, URG and the two bits of ECN go with everything.
 #[inline]
 fn is_possible(flags: u8) -> bool {
-    use flags::{ACK, FIN, RST, SYN};
-    /// A bit for each possible combination of the lower five flags without PSH.
+    use flags::{ACK, CWR, ECE, FIN, PSH, RST, SYN, URG};
+    /// A bit for each possible combination of the other four.
     const POSSIBLE: u32 =
         1 << SYN | 1 << (SYN | ACK) | 1 << ACK | 1 << (FIN | ACK) | 1 << RST | 1 << (RST | ACK);
-    POSSIBLE >> (flags & (ACK | FIN | RST | SYN)) & 1 == 1
+    POSSIBLE >> (flags & !(PSH | URG | ECE | CWR)) & 1 == 1
 }
 
 fn parse_options(mut bytes: &[u8]) -> Result<TcpOptions, DiscardReason> {
