@@ -123,6 +123,13 @@ impl StackConfig {
         self
     }
 
+    /// Sets the [`seed`](Self::seed), unless it is set already.
+    #[must_use]
+    pub fn seed_or(mut self, seed: u64) -> Self {
+        self.seed.get_or_insert(seed);
+        self
+    }
+
     /// The hop limit of what the stack sends: 1–255, by default 64. Sockets may override it.
     #[must_use]
     pub fn ttl(mut self, ttl: u8) -> Self {
@@ -272,6 +279,12 @@ impl StackConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_seed_that_is_set_stays() {
+        assert_eq!(StackConfig::default().seed_or(1).seed, Some(1));
+        assert_eq!(StackConfig::default().seed(2).seed_or(1).seed, Some(2));
+    }
 
     #[test]
     fn what_cannot_work_is_refused() {
