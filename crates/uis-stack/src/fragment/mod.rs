@@ -4,7 +4,7 @@ mod reassembly;
 mod split;
 
 pub(crate) use reassembly::Reassembly;
-pub(crate) use split::{TooBig, split};
+pub(crate) use split::split;
 
 #[cfg(test)]
 mod tests;

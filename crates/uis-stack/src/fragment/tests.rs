@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use uis_clock::Instant;
 
+use super::split::TooBig;
 use super::*;
 use crate::wire::DiscardReason::{self, *};
 use crate::wire::testing::{self, Rng, edit, extended, fragment_header, udp_datagram};

@@ -19,8 +19,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub(crate) use build::{
-    MAX_UDP_PAYLOAD_V4, MAX_UDP_PAYLOAD_V6, TcpFields, UdpFields, echo_reply, icmp_time_exceeded_reassembly,
-    icmp_unreachable_port, rst_for, tcp, udp,
+    TcpFields, UdpFields, echo_reply, icmp_time_exceeded_reassembly, icmp_unreachable_port, rst_for, tcp, udp,
 };
 pub use discard::DiscardReason;
 pub(crate) use icmp::{IcmpError, IcmpKind, IcmpMessage, Quoted};
