@@ -10,8 +10,6 @@ mod outgoing;
 mod queue;
 mod socket;
 mod table;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use binding::Binding;
 pub use meta::UdpMeta;

@@ -16,8 +16,8 @@ use crate::host::{Host, not_ours};
 use crate::wakers::Wakeup;
 use crate::wire::{self, IPV4_HEADER, IPV6_HEADER, UDP_HEADER, UdpFields};
 
-/// The longest payload of a datagram: what one packet of 65,535 bytes holds, of IPv6 too, where the length field could
-/// say a little more.
+/// The longest payload to IPv4, and to IPv6: the packet is no longer than the largest MTU of an interface. The length
+/// field of IPv6 could say a little more.
 const MOST_V4: usize = 65_535 - IPV4_HEADER - UDP_HEADER;
 const MOST_V6: usize = 65_535 - IPV6_HEADER - UDP_HEADER;
 
