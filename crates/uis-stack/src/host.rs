@@ -33,6 +33,8 @@ pub(crate) struct Host {
     /// What sequence numbers, ports and identifications are drawn with.
     pub(crate) key: u64,
     addrs: RwLock<Vec<IpAddr>>,
+    /// Whether an address was ever removed: then a connection may be on one that is no longer ours.
+    addrs_removed: AtomicBool,
     pub(crate) tcp: Table,
     pub(crate) udp: udp::Table,
     pub(crate) paths: Paths,
@@ -73,6 +75,7 @@ impl Host {
             config,
             key,
             addrs: RwLock::new(addrs),
+            addrs_removed: AtomicBool::new(false),
             tcp: Table::default(),
             udp: udp::Table::default(),
             paths: Paths::default(),
@@ -102,6 +105,11 @@ impl Host {
         self.addrs.read().contains(&ip)
     }
 
+    /// Whether a connection's local address is sure to be ours still.
+    pub(crate) fn keeps_addrs(&self) -> bool {
+        !self.addrs_removed.load(Ordering::Acquire)
+    }
+
     pub(crate) fn add_addr(&self, addr: IpAddr) -> io::Result<()> {
         self.check_open()?;
         check_addr(addr, self.vnic.mtu())?;
@@ -120,6 +128,7 @@ impl Host {
         let mut addrs = self.addrs.write();
         let at = addrs.iter().position(|&a| a == addr).ok_or_else(|| not_ours(addr))?;
         addrs.remove(at);
+        self.addrs_removed.store(true, Ordering::Release);
         Ok(())
     }
 

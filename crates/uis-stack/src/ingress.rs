@@ -18,6 +18,7 @@ impl Dispatcher for Host {
             return self.stats.discard(DiscardReason::Closed);
         }
         match wire::parse(frame.packet(), frame.has_valid_checksums()) {
+            Ok(packet) if self.receive_in_flow(&packet) => {}
             Ok(packet) if self.is_ours(packet.src) => self.stats.discard(DiscardReason::OwnSource),
             Ok(packet) => self.receive_packet(&packet),
             Err(reason) => self.stats.discard(reason),
@@ -32,6 +33,15 @@ impl Host {
             Ok(packet) => self.receive_packet(&packet),
             Err(reason) => self.stats.discard(reason),
         }
+    }
+
+    /// The short way of nearly all packets: a segment of a live connection, whose addresses were checked when it began.
+    fn receive_in_flow(&self, packet: &Packet<'_>) -> bool {
+        let Body::Tcp(seg) = &packet.body else { return false };
+        let key = flow_key(packet, seg);
+        // A connection of the stack to itself does not go over the network, so this would be somebody else's packet.
+        self.keeps_addrs()
+            && self.tcp.flow(&key).is_some_and(|flow| !flow.inside && flow.on_segment(self, packet, seg))
     }
 
     fn receive_packet(&self, packet: &Packet<'_>) {
@@ -175,4 +185,8 @@ impl Host {
             self.stats.discard_many(reason, n);
         }
     }
+}
+
+fn flow_key(packet: &Packet<'_>, seg: &TcpSegment<'_>) -> FlowKey {
+    FlowKey { local: (packet.dst, seg.dst_port).into(), remote: (packet.src, seg.src_port).into() }
 }

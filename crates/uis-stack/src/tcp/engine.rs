@@ -257,22 +257,23 @@ impl Engine {
         Ok(())
     }
 
-    /// Lets smoltcp emit what it has, as far as the outbox has room.
-    pub(crate) fn pump(&mut self, now: Instant, out: &mut Outbox) {
+    /// Lets smoltcp emit what it has, as far as the outbox has room. Says whether it may have more.
+    pub(crate) fn pump(&mut self, now: Instant, out: &mut Outbox) -> bool {
         let mut empty = 0;
         while out.has_room() {
             let sent = out.len();
             self.egress(now, out);
             if out.len() == sent {
-                break;
+                return false;
             }
             let header = self.note(now, out, sent);
             empty = if header.seq_len() == 0 { empty + 1 } else { 0 };
             if empty > MAX_EMPTY {
                 self.repair(now, out);
-                break;
+                return false;
             }
         }
+        true
     }
 
     /// Copies received bytes to `buf` and takes them off the stream.
@@ -356,14 +357,22 @@ impl Engine {
     /// When [`on_timer`](Self::on_timer) has something to do, if nothing else happens before.
     pub(crate) fn deadline(&mut self, now: Instant) -> Option<Instant> {
         let rto = self.rto.deadline().and_then(|at| self.time.real(at));
-        let smol_now = self.time.smol(now);
-        let smol = self.iface.poll_at(smol_now, &self.sockets).filter(|_| {
-            // TIME-WAIT is our own.
-            self.state() != State::TimeWait
-        });
-        let smol = smol.and_then(|at| self.time.when(now, at));
+        let smol = if self.smoltcp_waits() { self.smoltcp_deadline(now) } else { None };
         let keepalive = self.keepalive_at().and_then(|at| self.time.real(at));
         [rto, smol, keepalive].into_iter().flatten().min()
+    }
+
+    /// Whether smoltcp may be waiting for something that comes before our own retransmission timer.
+    fn smoltcp_waits(&self) -> bool {
+        // Its least retransmission time-out is a second, and probes need a closed window.
+        self.rto.rto() > Duration::from_secs(1) || self.shield.peer_window() == 0 || !self.all_acked()
+    }
+
+    fn smoltcp_deadline(&mut self, now: Instant) -> Option<Instant> {
+        let smol_now = self.time.smol(now);
+        // TIME-WAIT is our own.
+        let at = self.iface.poll_at(smol_now, &self.sockets).filter(|_| self.state() != State::TimeWait)?;
+        self.time.when(now, at)
     }
 
     /// No deadline that arises later can lie before `now` plus this.

@@ -34,7 +34,7 @@ pub(crate) struct Flow {
     pub(crate) local: SocketAddr,
     pub(crate) remote: SocketAddr,
     /// Whether the peer is this stack itself.
-    inside: bool,
+    pub(crate) inside: bool,
     state: Mutex<State>,
 }
 
@@ -85,6 +85,8 @@ struct State {
     /// Segments for the network, and a spare for the one who sends them.
     outbox: Outbox,
     spare: Outbox,
+    /// Whether the engine may have more to send than there was room for.
+    more: bool,
     /// Whether somebody is sending, so that segments cannot overtake each other.
     sending: bool,
     /// Whether the network has said that it is full, and not yet that there is room.
@@ -160,6 +162,7 @@ impl Flow {
             spent: None,
             outbox: Outbox::default(),
             spare: Outbox::default(),
+            more: false,
             sending: false,
             full: false,
             room_waker: None,
@@ -457,31 +460,22 @@ impl Flow {
     fn operate<R>(self: &Arc<Self>, host: &Host, operation: impl FnOnce(&mut State, Instant) -> R) -> R {
         let now = host.clock.now();
         let mut after = After::default();
-        let (result, to_send) = {
+        let (result, batch) = {
             let mut state = self.state.lock();
             let result = operation(&mut state, now);
             state.settle(self, host, now, &mut after);
-            (result, !state.outbox.is_empty() && !state.sending && !state.full)
+            (result, state.start_sending())
         };
-        if to_send {
-            self.send_all(host, now, &mut after);
+        if let Some(batch) = batch {
+            self.send_all(host, now, batch, &mut after);
         }
         after.run(self, host);
         result
     }
 
-    /// Sends what is in the outbox, and what the engine has to send behind it, until there is nothing left or the
+    /// Sends what was in the outbox, and what the engine has to send behind it, until there is nothing left or the
     /// network is full. Not under the lock; `sending` keeps the order when several threads come here.
-    fn send_all(self: &Arc<Self>, host: &Host, now: Instant, after: &mut After) {
-        let mut batch = {
-            let mut state = self.state.lock();
-            if state.sending || state.full || state.outbox.is_empty() {
-                return;
-            }
-            state.sending = true;
-            let spare = std::mem::take(&mut state.spare);
-            std::mem::replace(&mut state.outbox, spare)
-        };
+    fn send_all(self: &Arc<Self>, host: &Host, now: Instant, mut batch: Outbox, after: &mut After) {
         let sending = Sending(self);
         loop {
             let refused = self.send_batch(host, now, &mut batch);
@@ -500,7 +494,7 @@ impl Flow {
                 if state.full {
                     break state.stop_sending(batch, sending);
                 }
-            } else {
+            } else if state.more {
                 state.settle(self, host, now, after);
             }
             if state.outbox.is_empty() {
@@ -543,7 +537,7 @@ impl State {
         if let Some(engine) = &mut self.engine
             && !self.full
         {
-            engine.pump(now, &mut self.outbox);
+            self.more = engine.pump(now, &mut self.outbox);
         }
         if let Some(engine) = &self.engine {
             let tcp_state = engine.state();
@@ -634,6 +628,16 @@ impl State {
             batch.push(packet);
         }
         std::mem::swap(&mut self.outbox, batch);
+    }
+
+    /// Begins a turn of sending, unless somebody else is at it or there is nothing to send.
+    fn start_sending(&mut self) -> Option<Outbox> {
+        if self.outbox.is_empty() || self.sending || self.full {
+            return None;
+        }
+        self.sending = true;
+        let spare = std::mem::take(&mut self.spare);
+        Some(std::mem::replace(&mut self.outbox, spare))
     }
 
     /// Ends a turn of sending; `batch` is empty.
