@@ -1,0 +1,229 @@
+//! The same test body under every executor, and under none.
+
+mod common;
+
+use std::io;
+use std::pin::pin;
+use std::thread;
+
+use common::*;
+use futures_lite::future::{block_on, or, try_zip, zip};
+
+const LEN: usize = 200_000;
+
+/// A server and a client, as futures that can go anywhere: the client asks, the server answers in kind.
+fn parties(
+    internet: &Internet,
+) -> (
+    impl Future<Output = io::Result<()>> + Send + 'static,
+    impl Future<Output = io::Result<()>> + Send + 'static,
+) {
+    let server = internet.new_stack(MTU_ETHERNET, SERVER.map(ip)).unwrap();
+    let client = internet.new_stack(MTU_ETHERNET, CLIENT.map(ip)).unwrap();
+    let listener = server.listen_tcp("[::]:80").unwrap();
+    let serve = async move {
+        for _ in AT {
+            let (stream, _) = listener.accept().await?;
+            let asked = receive(&stream).await?;
+            send(&stream, &asked).await?;
+        }
+        Ok(())
+    };
+    let ask = async move {
+        for (seed, at) in (1..).zip(AT) {
+            let stream = client.dial_tcp(at).await?;
+            let question = noise(seed, LEN);
+            send(&stream, &question).await?;
+            assert!(receive(&stream).await? == question);
+        }
+        Ok(())
+    };
+    (serve, ask)
+}
+
+/// All of it as one future.
+async fn in_one_future(internet: Internet) {
+    let (serve, ask) = parties(&internet);
+    internet.route_until(try_zip(serve, ask), Internet::deliver).await.unwrap();
+}
+
+#[test]
+fn block_on_of_futures_lite() {
+    block_on(in_one_future(Internet::new()));
+}
+
+#[test]
+fn block_on_of_the_virtual_clock() {
+    let clock = VirtualClock::new();
+    clock.block_on(in_one_future(Internet::builder().clock(&clock).build()));
+}
+
+#[test]
+fn smol() {
+    let executor = async_executor::Executor::new();
+    let internet = Internet::new();
+    let (serve, ask) = parties(&internet);
+    let router = executor.spawn(async move { internet.route(Internet::deliver).await });
+    let (serve, ask) = (executor.spawn(serve), executor.spawn(ask));
+    block_on(executor.run(async { zip(serve, ask).await })).0.unwrap();
+    drop(router);
+}
+
+#[test]
+fn smol_with_threads() {
+    let executor = async_executor::Executor::new();
+    let internet = Internet::new();
+    let (serve, ask) = parties(&internet);
+    let router = executor.spawn(async move { internet.route(Internet::deliver).await });
+    let tasks = zip(executor.spawn(serve), executor.spawn(ask));
+    let (stop, stopped) = signal();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| block_on(executor.run(stopped())));
+        }
+        let (served, asked) = block_on(tasks);
+        stop();
+        served.unwrap();
+        asked.unwrap();
+    });
+    drop(router);
+}
+
+/// A way to say stop, and futures that wait for it.
+fn signal() -> (impl FnOnce(), impl AsyncFn() + Sync) {
+    // An internet that closes is as good a signal as any.
+    let internet = Internet::new();
+    let in_flight = internet.in_flight();
+    (move || internet.close(), async move || drop(in_flight.recv().await))
+}
+
+#[test]
+fn plain_threads_and_a_spawned_router() {
+    let internet = Internet::new();
+    let router = internet.spawn_router(Internet::deliver);
+    let (serve, ask) = parties(&internet);
+    let server = thread::spawn(|| block_on(serve));
+    block_on(ask).unwrap();
+    server.join().unwrap().unwrap();
+    router.stop().unwrap();
+}
+
+#[tokio::test]
+async fn tokio_on_one_thread() {
+    in_one_future(Internet::new()).await;
+}
+
+#[tokio::test]
+async fn tokio_on_one_thread_with_tasks() {
+    let internet = Internet::new();
+    let (serve, ask) = parties(&internet);
+    let router = tokio::spawn(async move { internet.route(Internet::deliver).await });
+    let (serve, ask) = (tokio::spawn(serve), tokio::spawn(ask));
+    ask.await.unwrap().unwrap();
+    serve.await.unwrap().unwrap();
+    router.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokio_on_many_threads() {
+    let internet = Internet::new();
+    let router = {
+        let internet = internet.clone();
+        tokio::spawn(async move { internet.route(Internet::deliver).await })
+    };
+    let (serve, ask) = parties(&internet);
+    let (serve, ask) = (tokio::spawn(serve), tokio::spawn(ask));
+    ask.await.unwrap().unwrap();
+    serve.await.unwrap().unwrap();
+    internet.close();
+    router.await.unwrap();
+}
+
+#[test]
+fn a_runtime_may_end_before_its_sockets() {
+    let internet = Internet::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let (serve, ask) = parties(&internet);
+    let (serve, _ask) = (runtime.spawn(serve), runtime.spawn(ask));
+    // Some packets move, and then everything is dropped in the middle of it.
+    let in_flight = internet.in_flight();
+    for _ in 0..20 {
+        if let Some(frame) = block_on(or(in_flight.recv(), async { None })) {
+            let _ = internet.deliver(frame);
+        }
+        thread::yield_now();
+    }
+    drop(runtime);
+    assert!(block_on(serve).unwrap_err().is_cancelled());
+}
+
+#[cfg(feature = "tokio")]
+mod tokio_clock {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    fn internet() -> Internet {
+        Internet::builder().clock(TokioClock::new()).seed(7).build()
+    }
+
+    #[tokio::test]
+    async fn in_real_time() {
+        in_one_future(internet()).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn paused() {
+        let start = tokio::time::Instant::now();
+        in_one_future(internet()).await;
+        assert!(start.elapsed() < secs(60));
+    }
+
+    /// A lossy path of 50 ms each way, with tokio's own traits, time-outs and tasks.
+    #[tokio::test(start_paused = true)]
+    async fn paused_over_a_bad_path() {
+        let internet = internet();
+        let server = internet.new_stack(MTU_ETHERNET, [ip("10.0.0.1")]).unwrap();
+        let client = internet.new_stack(MTU_ETHERNET, [ip("10.0.0.2")]).unwrap();
+        let path = Faults { seed: 3, loss: 50, delay: ms(50), jitter: ms(5), ..Faults::default() };
+        let mut path = path.path();
+        let router = {
+            let internet = internet.clone();
+            tokio::spawn(async move { internet.route(|internet, frame| path(internet, frame)).await })
+        };
+        let listener = server.listen_tcp(AT[0]).unwrap();
+        let data = noise(9, LEN);
+        let serving = tokio::spawn({
+            let data = data.clone();
+            async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                stream.write_all(&data).await.unwrap();
+                stream.shutdown().await.unwrap();
+            }
+        });
+        let start = tokio::time::Instant::now();
+        let mut stream = client.dial_tcp(AT[0]).await.unwrap();
+        let mut got = Vec::new();
+        tokio::time::timeout(secs(600), stream.read_to_end(&mut got)).await.unwrap().unwrap();
+        assert!(got == data);
+        assert!(start.elapsed() >= ms(200), "{:?}", start.elapsed());
+        serving.await.unwrap();
+        drop(stream);
+        // An hour later nothing is left, not even TIME-WAIT.
+        tokio::time::sleep(secs(3600)).await;
+        for stack in [&server, &client] {
+            assert_eq!((stack.stats().connections, stack.stats().time_wait), (0, 0), "{:?}", stack.stats());
+        }
+        internet.close();
+        router.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dial_that_nobody_answers_times_out_in_tokio_time() {
+        let internet = internet();
+        let client = internet.new_stack(MTU_ETHERNET, [ip("10.0.0.2")]).unwrap();
+        let start = tokio::time::Instant::now();
+        let mut dial = pin!(client.dial_tcp("10.0.0.1:80"));
+        assert_eq!(kind(dial.as_mut().await), io::ErrorKind::TimedOut);
+        assert_eq!(start.elapsed().as_secs(), 127);
+    }
+}
