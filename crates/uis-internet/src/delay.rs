@@ -28,8 +28,6 @@ struct State {
     armed: Option<(Instant, TimerGuard)>,
     /// Somebody delivers what is due, and will look again before stopping.
     running: bool,
-    /// The time has moved on meanwhile.
-    late: bool,
     closed: bool,
 }
 
@@ -93,7 +91,6 @@ impl Inner {
         let mut now = self.clock.now();
         let mut state = self.line.state.lock();
         if state.running {
-            state.late = true;
             return;
         }
         state.running = true;
@@ -106,9 +103,6 @@ impl Inner {
                 drop(state);
                 // What is lost here is counted, and there is nobody to be told.
                 panics.catch(|| drop(self.deliver(frame)));
-            } else if std::mem::take(&mut state.late) {
-                drop(state);
-                now = self.clock.now();
             } else {
                 let armed = state.armed.as_ref().map(|&(at, _)| at);
                 let Some(next) = next else {
@@ -118,6 +112,7 @@ impl Inner {
                     state = self.line.state.lock();
                     continue;
                 };
+                // One that was to fire before now has fired, or covers nothing that is not due.
                 if armed.is_some_and(|at| now < at && at <= next) {
                     break;
                 }
@@ -127,10 +122,10 @@ impl Inner {
                 state = self.line.state.lock();
                 let timer = Some((next, timer));
                 let old = if state.closed { timer } else { std::mem::replace(&mut state.armed, timer) };
-                // It may have fired before it was put there.
-                state.late = true;
                 drop(state);
                 drop(old);
+                // It may have fired before it was put there, and then nobody else looks.
+                now = self.clock.now();
             }
             state = self.line.state.lock();
         }
@@ -152,7 +147,8 @@ struct Alarm(Weak<Inner>);
 impl Wake for Alarm {
     fn wake(self: Arc<Self>) {
         if let Some(inner) = self.0.upgrade() {
-            // It has fired, so it covers nothing any more. If this is an older one, a new one is armed.
+            // It has fired, so it covers nothing any more: whoever is at the line arms another. If this is not the one
+            // that has fired but a newer one, that is no more than a detour.
             let fired = inner.line.state.lock().armed.take();
             drop(fired);
             inner.run_line();

@@ -1,7 +1,7 @@
 //! What all handles of an internet share, and what its Vnics hold of it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
 
 use uis_clock::SharedClock;
@@ -22,6 +22,8 @@ pub(crate) struct Inner {
     pub(crate) counters: Counters,
     pub(crate) clock: SharedClock,
     pub(crate) seed: u64,
+    /// How many stacks it was asked for.
+    pub(crate) stacks: AtomicU64,
     /// How many handles keep it open.
     pub(crate) handles: AtomicUsize,
     closed: AtomicBool,
@@ -36,6 +38,7 @@ impl Inner {
             counters: Counters::default(),
             clock,
             seed,
+            stacks: AtomicU64::new(0),
             handles: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
         })
@@ -44,16 +47,18 @@ impl Inner {
     /// Hands a frame to whoever has its destination address, inline, and counts what came of it.
     pub(crate) fn deliver(&self, frame: Frame) -> Result<(), Undelivered> {
         let sent = frame.sent_by().is_some();
-        self.counters.delivery(sent, || {
-            if self.is_closed() {
-                return Err(Undelivered::new(DropReason::Closed, frame));
-            }
-            let Some(dst) = frame.dst() else { return Err(Undelivered::new(DropReason::Malformed, frame)) };
+        let reason = if self.is_closed() {
+            DropReason::Closed
+        } else if let Some(dst) = frame.dst() {
             match self.routes.find(dst) {
-                Some(vnic) => vnic.inject_frame(frame),
-                None => Err(Undelivered::new(DropReason::NoRoute, frame)),
+                Some(vnic) => return self.counters.deliver(frame, sent, &vnic),
+                None => DropReason::NoRoute,
             }
-        })
+        } else {
+            DropReason::Malformed
+        };
+        self.counters.dropped(sent, reason, 1);
+        Err(Undelivered::new(reason, frame))
     }
 
     pub(crate) fn close(&self) {

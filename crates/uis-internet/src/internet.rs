@@ -275,6 +275,7 @@ impl Internet {
     /// assert_eq!(error.reason(), DropReason::Malformed);
     /// ```
     #[doc(alias("inject", "forward"))]
+    #[inline]
     pub fn deliver(&self, frame: Frame) -> Result<(), Undelivered> {
         self.inner.deliver(frame)
     }

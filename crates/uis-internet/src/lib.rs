@@ -28,7 +28,8 @@
 //!
 //! # Example
 //!
-//! Two raw endpoints, and a router that loses the first packet:
+//! Most programs use whole hosts, from [`Internet::new_stack`], where the example is a download. What follows needs no
+//! stack: two raw endpoints, and a router that loses the first packet:
 //!
 //! ```
 //! use uis_internet::Internet;
@@ -70,6 +71,7 @@
 
 mod bulk;
 mod delay;
+mod hosts;
 mod in_flight;
 mod inner;
 mod internet;

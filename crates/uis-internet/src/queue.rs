@@ -103,7 +103,7 @@ impl Queue {
             let closed = state.closed;
             let old = match cx {
                 Some(cx) if !closed => state.receivers.wait(key, cx.waker()),
-                _ => state.receivers.leave(key),
+                _ => None,
             };
             drop(state);
             drop(old);

@@ -143,6 +143,19 @@ mod tests {
     use std::hash::BuildHasher;
 
     #[test]
+    fn a_vnic_is_new_once() {
+        let routes = Routes::default();
+        let (vnic, _peer) = Vnic::pair(1500, uis_clock::SystemClock::new()).unwrap();
+        let addrs = [IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])];
+        assert!(routes.add(&vnic, &addrs[..1]).unwrap());
+        assert!(routes.remove(addrs[0], None));
+        assert!(!routes.add(&vnic, &addrs).unwrap(), "it has its close hook");
+        routes.remove_all(vnic.id());
+        assert!(routes.find(addrs[0]).is_none() && routes.find(addrs[1]).is_none());
+        assert!(routes.add(&vnic, &addrs).unwrap());
+    }
+
+    #[test]
     fn the_hash_spreads_neighbours() {
         let build = BuildHasherDefault::<AddrHasher>::default();
         let v4 = (0..4096u32).map(|i| IpAddr::from((0x0a00_0000 + i).to_be_bytes()));

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use uis_vnic::{DropReason, Undelivered};
+use uis_vnic::{DropReason, Frame, Undelivered, Vnic};
 
 const REASONS: usize = DropReason::ALL.len();
 
@@ -91,12 +91,8 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Runs a delivery of a frame and counts what came of it. One whose receiver panics has been delivered.
-    pub(crate) fn delivery(
-        &self,
-        sent: bool,
-        deliver: impl FnOnce() -> Result<(), Undelivered>,
-    ) -> Result<(), Undelivered> {
+    /// Hands a frame to `vnic` and counts what came of it. If the receiver panics, it has been delivered.
+    pub(crate) fn deliver(&self, frame: Frame, sent: bool, vnic: &Vnic) -> Result<(), Undelivered> {
         struct Delivered<'a>(&'a AtomicU64);
         impl Drop for Delivered<'_> {
             fn drop(&mut self) {
@@ -104,7 +100,7 @@ impl Counters {
             }
         }
         let delivered = Delivered(if sent { &self.delivered } else { &self.injected });
-        let result = deliver();
+        let result = vnic.inject_frame(frame);
         if let Err(undelivered) = &result {
             std::mem::forget(delivered);
             self.dropped(sent, undelivered.reason(), 1);

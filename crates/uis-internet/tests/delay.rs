@@ -3,11 +3,13 @@
 mod common;
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
+use std::task::Waker;
+use std::time::{Duration, SystemTime};
 
 use common::*;
-use uis_clock::{Instant, SharedClock, SystemClock, VirtualClock};
+use uis_clock::{Clock, Instant, SharedClock, SystemClock, TimerGuard, VirtualClock};
 use uis_internet::Internet;
 use uis_vnic::{Dispatcher, DropReason, Frame, MTU_ETHERNET, VnicPort};
 
@@ -166,6 +168,80 @@ fn a_panicking_receiver_does_not_hold_up_the_others() {
     assert_eq!(arrived(&port), [2]);
     clock.advance(Duration::from_millis(1));
     assert_eq!(arrived(&port), [3]);
+}
+
+#[test]
+fn time_may_pass_while_frames_are_delivered() {
+    /// Whoever receives takes so much time.
+    struct Slow(VirtualClock);
+    impl Dispatcher for Slow {
+        fn receive_frame(&self, _: Frame) {
+            self.0.advance(Duration::from_millis(5));
+        }
+    }
+    let (clock, internet, port) = lab(8);
+    let vnic = internet.new_vnic(MTU_ETHERNET).unwrap();
+    internet.add_route(&vnic, [ip("10.0.0.2")]).unwrap();
+    let slow = Arc::new(Slow(clock.clone()));
+    let weak: Weak<dyn Dispatcher> = Arc::<Slow>::downgrade(&slow);
+    vnic.attach(weak).unwrap();
+    internet.deliver_at(frame(1), ms(5)).unwrap();
+    internet.deliver_at(frame(2), ms(6)).unwrap();
+    // The timer for the first one fires in here, where somebody is delivering already.
+    internet.deliver_at(Frame::new(packet(ip("10.0.0.2"), 0, 0)), ms(0)).unwrap();
+    assert_eq!(arrived(&port), [1]);
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(arrived(&port), [2]);
+}
+
+#[test]
+fn a_timer_may_fire_while_it_is_armed() {
+    /// A clock on which so much time passes while a timer is armed, and another thread fires it.
+    #[derive(Debug)]
+    struct Jumpy(VirtualClock, AtomicBool);
+    impl Clock for Jumpy {
+        fn now(&self) -> Instant {
+            self.0.now()
+        }
+        fn epoch(&self) -> SystemTime {
+            self.0.epoch()
+        }
+        fn wake_at(&self, deadline: Instant, waker: &Waker) -> TimerGuard {
+            let timer = self.0.wake_at(deadline, waker);
+            if self.1.swap(false, Ordering::Relaxed) {
+                std::thread::scope(|scope| {
+                    scope.spawn(|| self.0.advance(deadline - self.0.now())).join().unwrap()
+                });
+            }
+            timer
+        }
+    }
+    let clock = VirtualClock::new();
+    let internet = Internet::builder().clock(Jumpy(clock.clone(), AtomicBool::new(true))).build();
+    let port = port(&internet, TO);
+    internet.deliver_at(frame(1), ms(5)).unwrap();
+    assert_eq!(arrived(&port), [1]);
+    assert_eq!(clock.next_deadline(), None);
+
+    let internet = Internet::builder().clock(Jumpy(clock.clone(), AtomicBool::new(true))).build();
+    let port = self::port(&internet, TO);
+    // The second one comes while the first is armed, so only whoever delivers the first can see to it.
+    let weak = internet.clone();
+    let vnic = internet.new_vnic(MTU_ETHERNET).unwrap();
+    internet.add_route(&vnic, [ip("10.0.0.2")]).unwrap();
+    struct Later(Internet);
+    impl Dispatcher for Later {
+        fn receive_frame(&self, _: Frame) {
+            self.0.deliver_at(frame(2), ms(20)).unwrap();
+        }
+    }
+    let later = Arc::new(Later(weak));
+    let weak: Weak<dyn Dispatcher> = Arc::<Later>::downgrade(&later);
+    vnic.attach(weak).unwrap();
+    internet.deliver_at(Frame::new(packet(ip("10.0.0.2"), 0, 0)), ms(10)).unwrap();
+    assert_eq!(clock.next_deadline(), Some(ms(20)));
+    clock.advance(Duration::from_millis(15));
+    assert_eq!(arrived(&port), [2]);
 }
 
 #[test]

@@ -156,6 +156,26 @@ fn room_is_not_promised_twice() {
 }
 
 #[test]
+fn a_waker_may_take_frames_and_make_room_itself() {
+    let internet = Internet::builder().max_in_flight(2).build();
+    let vnic = internet.new_vnic(MTU_ETHERNET).unwrap();
+    fill(&vnic, &packet(ip(TO), 0, 0));
+    let log = Arc::new(Mutex::new(Vec::new()));
+    // So many that one wake-up inside the other would overflow the stack.
+    for n in 0..50_000 {
+        let (in_flight, vnic, log) = (internet.in_flight(), vnic.clone(), log.clone());
+        vnic.clone().on_room(&waker_fn(move || {
+            fill(&vnic, &packet(ip(TO), n, 0));
+            while in_flight.try_recv().is_some() {}
+            log.lock().unwrap().push(n);
+        }));
+    }
+    assert!(log.lock().unwrap().is_empty());
+    drop(internet.in_flight().try_recv());
+    assert_eq!(*log.lock().unwrap(), (0..50_000).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_panicking_waker_does_not_lose_the_others() {
     let internet = Internet::builder().max_in_flight(1).build();
     let vnic = internet.new_vnic(MTU_ETHERNET).unwrap();

@@ -249,6 +249,26 @@ fn until_is_polled_only_when_it_was_woken() {
 }
 
 #[test]
+fn a_long_queue_is_worked_off_while_until_sleeps() {
+    let internet = Internet::new();
+    let vnic = internet.new_vnic(MTU_ETHERNET).unwrap();
+    send(&vnic, ip(A), 0..300);
+    let sleeper = RefCell::new(None);
+    let mut polls = 0;
+    let until = poll_fn(|cx| {
+        polls += 1;
+        *sleeper.borrow_mut() = Some(cx.waker().clone());
+        if polls == 2 { Poll::Ready(()) } else { Poll::Pending }
+    });
+    block_on(internet.route_until(until, |_, frame| {
+        if id(frame.packet()) == 299 {
+            sleeper.borrow().as_ref().unwrap().wake_by_ref();
+        }
+    }));
+    assert_eq!(polls, 2);
+}
+
+#[test]
 fn what_ends_the_test_is_routed_too() {
     struct Goodbye(Vnic);
     impl Drop for Goodbye {
@@ -279,12 +299,15 @@ fn what_ends_the_test_is_routed_too() {
 
 #[test]
 fn going_on_is_bounded_in_packets() {
-    let internet = Internet::builder().max_in_flight(100).build();
+    let clock = VirtualClock::new();
+    let internet = Internet::builder().clock(&clock).max_in_flight(100).build();
     let ends = ping_pong(&internet);
+    internet.deliver_after(Frame::new([]), Duration::from_secs(1)).unwrap();
     let until = async { send(&ends[0].vnic, ip(B), [1_000_000]) };
-    block_on(internet.route_until(until, Internet::deliver));
+    clock.block_on(internet.route_until(until, Internet::deliver));
     assert_eq!(internet.stats().delivered, 100);
     assert_eq!(internet.stats().queued, 1);
+    assert_eq!(clock.now(), Instant::ZERO, "then it waits for nothing");
 }
 
 #[test]
