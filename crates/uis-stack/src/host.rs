@@ -176,7 +176,7 @@ impl Host {
             self.receive(frame);
             return Ok(());
         }
-        self.vnic.send(frame).inspect(|()| self.stats.sent())
+        self.vnic.send(frame).inspect(|()| self.stats.sent(1))
     }
 
     /// Sends a packet that nobody waits for: an ICMP message, or a TCP segment without a connection. If it cannot

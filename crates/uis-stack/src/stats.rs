@@ -74,8 +74,8 @@ impl Counters {
         self.received.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn sent(&self) {
-        self.sent.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn sent(&self, n: u64) {
+        self.sent.fetch_add(n, Ordering::Relaxed);
     }
 
     pub(crate) fn discard(&self, why: DiscardReason) {

@@ -4,9 +4,10 @@
 //! short list of spent buffers: [`Frame`](crate::Frame) gives its buffer back when it is dropped, and whoever
 //! builds a packet asks here first.
 //!
-//! A list is kept for each of four sizes. What a thread holds back at most is 128 buffers of 256 bytes, 128 of 2 KiB,
-//! 32 of 16 KiB and 16 of 64 KiB, twice that if all were made elsewhere with the largest capacity that is accepted:
-//! below 4 MiB. All of it is freed when the thread ends. Nothing is shared between threads, so nothing is locked.
+//! A list is kept for each of four sizes. What a thread holds back at most is 1,024 buffers of 256 bytes, 1,024 of
+//! 2 KiB, 64 of 16 KiB and 16 of 64 KiB, twice that if all were made elsewhere with the largest capacity that is
+//! accepted: below 9 MiB. That is about what an internet of default size can hold in flight, so that in a run nothing
+//! is allocated. All of it is freed when the thread ends. Nothing is shared between threads, so nothing is locked.
 //!
 //! ```
 //! use uis_vnic::{Frame, buffer};
@@ -20,7 +21,7 @@
 use std::cell::RefCell;
 
 /// The sizes that are kept, in bytes, and how many of each.
-const CLASSES: [(usize, usize); 4] = [(256, 128), (2048, 128), (16 * 1024, 32), (64 * 1024, 16)];
+const CLASSES: [(usize, usize); 4] = [(256, 1024), (2048, 1024), (16 * 1024, 64), (64 * 1024, 16)];
 
 thread_local! {
     static SPENT: RefCell<[Vec<Vec<u8>>; CLASSES.len()]> = const { RefCell::new([const { Vec::new() }; CLASSES.len()]) };

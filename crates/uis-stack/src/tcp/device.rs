@@ -6,6 +6,8 @@ use smoltcp::phy::{self, Checksum, ChecksumCapabilities, Device, DeviceCapabilit
 use smoltcp::time::Instant;
 use uis_vnic::buffer;
 
+use crate::wire::checksum;
+
 /// What a flow may have waiting for the network before it stops producing.
 const MAX_FRAMES: usize = 64;
 const MAX_BYTES: usize = 256 << 10;
@@ -97,10 +99,9 @@ impl Device for Wire<'_> {
         let mut caps = DeviceCapabilities::default();
         caps.medium = Medium::Ip;
         caps.max_transmission_unit = self.mtu;
-        // What comes in was verified once, before the flow was looked up.
+        // What comes in was verified once, before the flow was looked up; what goes out is filled in by the token.
         caps.checksum = ChecksumCapabilities::ignored();
         caps.checksum.ipv4 = Checksum::Tx;
-        caps.checksum.tcp = Checksum::Tx;
         caps
     }
 }
@@ -121,6 +122,7 @@ impl phy::TxToken for Tx<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
         let mut packet = buffer::take(len);
         let result = f(&mut packet);
+        checksum::fill_tcp(&mut packet);
         self.0.push(packet);
         result
     }

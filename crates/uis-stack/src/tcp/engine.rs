@@ -71,6 +71,8 @@ pub(crate) struct Engine {
     heard: Instant,
     keepalives: u32,
     window_probes: u32,
+    /// Whether the last segment was a duplicate acknowledgment, which may make smoltcp send again.
+    dup_acked: bool,
     /// Whether duplicate acknowledgments came, traces of which a socket keeps when it is used again.
     duplicates: bool,
     hop_limit: u8,
@@ -154,6 +156,7 @@ impl Engine {
             heard: now,
             keepalives: 0,
             window_probes: 0,
+            dup_acked: false,
             duplicates: false,
             hop_limit: config.ttl,
         };
@@ -267,6 +270,9 @@ impl Engine {
                 return false;
             }
             let header = self.note(now, out, sent);
+            if header.is_pure_ack() && !self.is_closing() {
+                return false; // data would have gone first
+            }
             empty = if header.seq_len() == 0 { empty + 1 } else { 0 };
             if empty > MAX_EMPTY {
                 self.repair(now, out);
@@ -274,6 +280,15 @@ impl Engine {
             }
         }
         true
+    }
+
+    /// Whether [`pump`](Self::pump) is sure to emit nothing. Asking smoltcp costs more.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.state() == State::Established
+            && self.socket().send_queue() == self.rto.in_flight() as usize
+            && !self.dup_acked
+            && self.shield.acked() == self.rcv_nxt()
+            && !self.owes_window()
     }
 
     /// Copies received bytes to `buf` and takes them off the stream.
@@ -535,6 +550,11 @@ impl Engine {
 
     fn socket_mut(&mut self) -> &mut Socket<'static> {
         self.sockets.get_mut::<Socket<'_>>(self.handle)
+    }
+
+    /// Whether smoltcp may follow an empty segment by another one, see [`repair`](Self::repair).
+    fn is_closing(&self) -> bool {
+        !matches!(self.state(), State::Established | State::CloseWait)
     }
 
     /// The next sequence number expected, RCV.NXT.

@@ -506,6 +506,7 @@ impl Flow {
 
     /// Sends until the batch is empty, or a segment is refused because the network is full.
     fn send_batch(&self, host: &Host, now: Instant, batch: &mut Outbox) -> Option<Frame> {
+        let (mut sent, mut refused) = (0, None);
         while let Some(packet) = batch.pop() {
             let frame = Frame::with_valid_checksums(packet);
             if self.inside {
@@ -513,12 +514,16 @@ impl Flow {
                 continue;
             }
             match host.vnic.send_at(frame, now) {
-                Ok(()) => host.stats.sent(),
-                Err(SendError::Full(frame)) if !host.config.lossy_queue => return Some(frame),
+                Ok(()) => sent += 1,
+                Err(SendError::Full(frame)) if !host.config.lossy_queue => {
+                    refused = Some(frame);
+                    break;
+                }
                 Err(error) => host.stats.not_sent(error.reason()),
             }
         }
-        None
+        host.stats.sent(sent);
+        refused
     }
 }
 
@@ -537,7 +542,7 @@ impl State {
         if let Some(engine) = &mut self.engine
             && !self.full
         {
-            self.more = engine.pump(now, &mut self.outbox);
+            self.more = !engine.is_quiet() && engine.pump(now, &mut self.outbox);
         }
         if let Some(engine) = &self.engine {
             let tcp_state = engine.state();

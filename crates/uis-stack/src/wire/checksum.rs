@@ -108,6 +108,16 @@ pub(crate) fn fill_transport(addresses: &[u8], protocol: u8, bytes: &mut [u8], a
     }
 }
 
+/// Writes the TCP checksum of a packet that has neither IP options nor extension headers.
+pub(crate) fn fill_tcp(packet: &mut [u8]) {
+    let (header, addresses) = match packet[0] >> 4 {
+        4 => (super::IPV4_HEADER, 12..20),
+        _ => (super::IPV6_HEADER, 8..40),
+    };
+    let (ip, tcp) = packet.split_at_mut(header);
+    fill_transport(&ip[addresses], super::protocol::TCP, tcp, 16);
+}
+
 fn fill_from(initial: Partial, bytes: &mut [u8], at: usize) {
     bytes[at..at + 2].fill(0);
     let checksum = !fold(initial + sum(bytes));
