@@ -129,7 +129,7 @@ impl Inner {
             }
             state = self.line.state.lock();
         }
-        // Under the same lock as the last look, so that whoever comes next looks for himself.
+        // Under the same lock as the last look, so that nobody who comes after it is missed.
         state.running = false;
         let idle = state.frames.is_empty();
         drop(state);

@@ -1,4 +1,4 @@
-//! The internet itself: its handle, its builder, routes and delivery.
+//! The internet itself: its handle, its Vnics and their routes.
 
 use std::fmt;
 use std::io;
@@ -6,16 +6,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
-use std::time::Duration;
 
-use uis_clock::{Instant, SharedClock};
-use uis_vnic::{Frame, SendError, Undelivered, Vnic, VnicNetwork};
+use uis_clock::SharedClock;
+use uis_vnic::{Frame, SendError, Vnic, VnicNetwork};
 
 use crate::inner::Inner;
-use crate::{InFlight, InternetStats};
-
-/// How many packets may be in flight unless [`InternetBuilder::max_in_flight`] says otherwise.
-pub const DEFAULT_MAX_IN_FLIGHT: usize = 1024;
+use crate::{InFlight, InternetBuilder, InternetStats};
 
 /// A virtual internet, whose packets the caller moves.
 ///
@@ -88,7 +84,7 @@ impl Internet {
     /// assert_eq!((internet.max_in_flight(), internet.seed()), (64, 7));
     /// ```
     pub fn builder() -> InternetBuilder {
-        InternetBuilder { max_in_flight: DEFAULT_MAX_IN_FLIGHT, clock: SharedClock::default(), seed: 0 }
+        InternetBuilder::new()
     }
 
     /// The clock that all its Vnics, its stacks and its delay line use.
@@ -245,115 +241,6 @@ impl Internet {
         addrs.into_iter().filter(|&addr| self.inner.routes.remove(addr, None)).count()
     }
 
-    /// Delivers a packet to the Vnic with its destination address, at once and on this thread: when this returns, the
-    /// receiver has handled it, and what it answered is in flight. The frame may have been made by hand.
-    ///
-    /// It fits as the closure of [`route`](Self::route): `internet.route(Internet::deliver)`.
-    ///
-    /// # Errors
-    ///
-    /// The frame, and why it was not delivered; [`stats`](Self::stats) counts it by this reason.
-    ///
-    /// | reason | when |
-    /// |---|---|
-    /// | [`Malformed`](uis_vnic::DropReason::Malformed) | empty, neither IPv4 nor IPv6, or lengths past its end |
-    /// | [`NoRoute`](uis_vnic::DropReason::NoRoute) | nobody has the destination address |
-    /// | [`TooBig`](uis_vnic::DropReason::TooBig) | longer than the receiving Vnic's MTU |
-    /// | [`Detached`](uis_vnic::DropReason::Detached) | nothing is attached to that Vnic |
-    /// | [`Closed`](uis_vnic::DropReason::Closed) | that Vnic, or the internet, is closed |
-    ///
-    /// # Panics
-    ///
-    /// When the receiver does. The internet stays usable.
-    ///
-    /// ```
-    /// # use uis_internet::Internet;
-    /// use uis_vnic::{DropReason, Frame};
-    ///
-    /// let internet = Internet::new();
-    /// let error = internet.deliver(Frame::new([])).unwrap_err();
-    /// assert_eq!(error.reason(), DropReason::Malformed);
-    /// ```
-    #[doc(alias("inject", "forward"))]
-    #[inline]
-    pub fn deliver(&self, frame: Frame) -> Result<(), Undelivered> {
-        self.inner.deliver(frame)
-    }
-
-    /// [`deliver`](Self::deliver)s several packets in turn, and says how many arrived. Those that did not are dropped,
-    /// and counted.
-    ///
-    /// ```
-    /// # use uis_internet::Internet;
-    /// # use uis_vnic::Frame;
-    /// let internet = Internet::new();
-    /// assert_eq!(internet.deliver_many([Frame::new([]), Frame::new([])]), 0);
-    /// ```
-    pub fn deliver_many(&self, frames: impl IntoIterator<Item = Frame>) -> usize {
-        frames.into_iter().filter_map(|frame| self.deliver(frame).ok()).count()
-    }
-
-    /// Delivers a packet once `d` has passed on the internet's clock: [`deliver_at`](Self::deliver_at), counted from now.
-    ///
-    /// # Errors
-    ///
-    /// As those of [`deliver_at`](Self::deliver_at).
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use uis_clock::VirtualClock;
-    /// use uis_internet::Internet;
-    /// # use uis_vnic::{Frame, MTU_ETHERNET, VnicPort};
-    ///
-    /// let clock = VirtualClock::new();
-    /// let internet = Internet::builder().clock(&clock).build();
-    /// # let port = VnicPort::new(internet.new_vnic(MTU_ETHERNET)?, 16)?;
-    /// # internet.add_route(port.vnic(), ["10.0.0.2".parse()?])?;
-    /// # let mut packet = vec![0; 20];
-    /// # packet[0] = 0x45;
-    /// # packet[3] = 20;
-    /// # packet[16..20].copy_from_slice(&[10, 0, 0, 2]);
-    /// # let frame = Frame::new(packet);
-    /// internet.deliver_after(frame, Duration::from_millis(10))?;
-    /// clock.advance(Duration::from_millis(9));
-    /// assert!(port.try_recv().is_none());
-    /// clock.advance(Duration::from_millis(1));
-    /// assert!(port.try_recv().is_some());
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    #[doc(alias("delay", "latency"))]
-    pub fn deliver_after(&self, frame: Frame, d: Duration) -> Result<(), Undelivered> {
-        let at = self.inner.clock.now() + d;
-        self.deliver_at(frame, at)
-    }
-
-    /// Delivers a packet at the given time of the internet's clock, or now if that has passed. Those that are due at
-    /// the same time are delivered in the order of the calls.
-    ///
-    /// Until then the packet is in the delay line, of which each internet has one. The clock delivers it when the time
-    /// has come, on whichever thread the clock wakes on, and only then is it counted as delivered or lost.
-    ///
-    /// # Errors
-    ///
-    /// The frame, with [`Full`](uis_vnic::DropReason::Full) if the delay line holds
-    /// [`max_in_flight`](Self::max_in_flight) frames already, and with [`Closed`](uis_vnic::DropReason::Closed) after
-    /// [`close`](Self::close).
-    ///
-    /// ```
-    /// use uis_clock::{Instant, VirtualClock};
-    /// # use uis_internet::Internet;
-    /// # use uis_vnic::Frame;
-    ///
-    /// let clock = VirtualClock::new();
-    /// let internet = Internet::builder().max_in_flight(1).clock(&clock).build();
-    /// internet.deliver_at(Frame::new([]), Instant::from_secs(1))?;
-    /// assert!(internet.deliver_at(Frame::new([]), Instant::from_secs(1)).is_err());
-    /// # Ok::<(), uis_vnic::Undelivered>(())
-    /// ```
-    pub fn deliver_at(&self, frame: Frame, at: Instant) -> Result<(), Undelivered> {
-        self.inner.deliver_at(frame, at)
-    }
-
     /// The packets in flight, to be taken one by one.
     ///
     /// ```
@@ -429,65 +316,5 @@ impl fmt::Debug for Internet {
             .field("stats", &self.stats())
             .field("clock", &self.inner.clock)
             .finish_non_exhaustive()
-    }
-}
-
-/// The settings of an [`Internet`]; from [`Internet::builder`].
-#[derive(Clone, Debug)]
-#[must_use = "a builder does nothing until `build`"]
-pub struct InternetBuilder {
-    max_in_flight: usize,
-    clock: SharedClock,
-    seed: u64,
-}
-
-impl InternetBuilder {
-    /// How many packets may wait in the queue, and as many again in the delay line: at least 1 (0 counts as 1), by
-    /// default [`DEFAULT_MAX_IN_FLIGHT`].
-    ///
-    /// TCP segments with a payload may use seven eighths of the queue, so that handshakes, acknowledgments, datagrams
-    /// and ICMP get through beside them. Packets that a cancelled router puts back may exceed the bound for a moment, by
-    /// at most 64.
-    ///
-    /// ```
-    /// # use uis_internet::Internet;
-    /// assert_eq!(Internet::builder().max_in_flight(16).build().max_in_flight(), 16);
-    /// ```
-    pub fn max_in_flight(mut self, n: usize) -> Self {
-        self.max_in_flight = n.max(1);
-        self
-    }
-
-    /// The clock, by default the system's.
-    ///
-    /// ```
-    /// # use uis_internet::Internet;
-    /// use uis_clock::VirtualClock;
-    ///
-    /// let clock = VirtualClock::new();
-    /// let internet = Internet::builder().clock(&clock).build();
-    /// assert_eq!(internet.clock().now(), clock.now());
-    /// ```
-    pub fn clock(mut self, c: impl Into<SharedClock>) -> Self {
-        self.clock = c.into();
-        self
-    }
-
-    /// What the stacks' initial sequence numbers, ports and the like are drawn from, by default 0. Each stack gets a
-    /// seed of its own, which follows from this one and from how many stacks were made before it.
-    ///
-    /// ```
-    /// # use uis_internet::Internet;
-    /// assert_eq!(Internet::builder().seed(42).build().seed(), 42);
-    /// ```
-    pub fn seed(mut self, s: u64) -> Self {
-        self.seed = s;
-        self
-    }
-
-    /// The internet.
-    #[must_use]
-    pub fn build(self) -> Internet {
-        Internet::handle(Inner::new(self.max_in_flight, self.clock, self.seed), true)
     }
 }

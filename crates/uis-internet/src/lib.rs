@@ -69,8 +69,10 @@
 //! ```
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod builder;
 mod bulk;
 mod delay;
+mod delivery;
 mod hosts;
 mod in_flight;
 mod inner;
@@ -83,7 +85,8 @@ mod stats;
 mod unwind;
 mod wakers;
 
+pub use builder::{DEFAULT_MAX_IN_FLIGHT, InternetBuilder};
 pub use in_flight::InFlight;
-pub use internet::{DEFAULT_MAX_IN_FLIGHT, Internet, InternetBuilder};
+pub use internet::Internet;
 pub use spawn::RouterGuard;
 pub use stats::InternetStats;

@@ -209,7 +209,7 @@ impl Queue {
                 promised += self.worthwhile;
             }
         }
-        // Under the same lock as the last look, so that whoever comes next looks for himself.
+        // Under the same lock as the last look, so that nobody who comes after it is missed.
         state.waking = false;
         drop(state);
         panics.resume();

@@ -99,7 +99,7 @@ fn invalid(text: String) -> io::Error {
 }
 
 /// A hasher for a look-up per packet: a few multiplications. Whoever chooses addresses that
-/// collide slows down nobody but himself.
+/// collide slows down no one else.
 #[derive(Default)]
 struct AddrHasher(u64);
 
