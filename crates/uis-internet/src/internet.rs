@@ -52,7 +52,7 @@ pub struct Internet {
 }
 
 impl Internet {
-    /// An internet on the system's clock, with room for [`DEFAULT_MAX_IN_FLIGHT`] packets and the seed 0.
+    /// An internet on the system's clock, with room for [`DEFAULT_MAX_IN_FLIGHT`](crate::DEFAULT_MAX_IN_FLIGHT) packets and the seed 0.
     ///
     /// # With tokio's paused time
     ///
