@@ -106,7 +106,7 @@ impl Stack {
     /// stack is closed.
     #[doc(alias = "connect")]
     pub fn dial_udp(&self, to: impl ToEndpoint) -> io::Result<UdpSocket> {
-        UdpSocket::dial(self.handle.clone(), None, to.to_endpoint()?)
+        UdpSocket::dial(self.handle.clone(), to.to_endpoint()?)
     }
 
     /// A UDP socket at `at`. A port of 0 stands for an ephemeral one; `0.0.0.0` receives at every IPv4 address of the

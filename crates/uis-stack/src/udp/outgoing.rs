@@ -235,7 +235,7 @@ impl Wake for Binding {
     }
 }
 
-/// The network is being asked for room. Also after a panic in it, it is not any more.
+/// The network is being asked for room. Dropped by a panic in the network, it has not been asked after all.
 struct Asking<'a>(&'a Binding);
 
 impl<'a> Asking<'a> {
@@ -248,15 +248,20 @@ impl<'a> Asking<'a> {
 
     /// Whether it has answered already.
     fn end(self) -> bool {
-        let mut state = self.0.state.lock();
-        state.sending.asking = false;
-        mem::take(&mut state.sending.answered)
+        let answered = {
+            let mut state = self.0.state.lock();
+            state.sending.asking = false;
+            state.sending.answered
+        };
+        mem::forget(self);
+        answered
     }
 }
 
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
         self.0.state.lock().sending.asking = false;
+        self.0.go_on();
     }
 }
 

@@ -100,19 +100,12 @@ impl UdpSocket {
         Ok(Self { shared: Arc::new(Shared { binding, stack }) })
     }
 
-    /// A socket that is connected to `peer`, at `local` or else at the address that faces the peer.
-    pub(crate) fn dial(
-        stack: Arc<StackHandle>,
-        local: Option<SocketAddr>,
-        peer: SocketAddr,
-    ) -> io::Result<Self> {
+    /// A socket that is connected to `peer`, on an ephemeral port of the address that faces it.
+    pub(crate) fn dial(stack: Arc<StackHandle>, peer: SocketAddr) -> io::Result<Self> {
         stack.host().check_open()?;
         let peer = check_peer(peer)?;
-        let local = match local {
-            Some(local) => local,
-            None => SocketAddr::new(stack.host().source_for(peer.ip())?, 0),
-        };
-        let socket = Self::listen(stack, local, false)?;
+        let local = stack.host().source_for(peer.ip())?;
+        let socket = Self::listen(stack, SocketAddr::new(local, 0), false)?;
         socket.connect(peer)?;
         Ok(socket)
     }
