@@ -40,8 +40,10 @@ pub struct Lab {
     max_in_flight: usize,
     server: StackConfig,
     client: StackConfig,
-    path: Box<dyn FnMut(&Internet, Frame)>,
+    path: Path,
 }
+
+type Path = Box<dyn FnMut(&Internet, Frame)>;
 
 impl Lab {
     pub fn new(seed: u64) -> Self {
