@@ -15,3 +15,8 @@ pub fn capture(internet: &Internet, name: &str) -> io::Result<PcapTrace> {
     fs::create_dir_all(&folder)?;
     PcapTrace::builder().clock(internet.clock()).create(folder.join(name).with_extension("pcap"))
 }
+
+/// The programs of the README, as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
