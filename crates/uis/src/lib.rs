@@ -74,7 +74,7 @@
 //!
 //! Each layer is a crate of its own, useful alone, and is here both flat and as a module: [`clock`], [`vnic`],
 //! [`stack`], [`internet`], [`pcap`]. Their front pages explain them. What only few need is there and not here: the
-//! buffer pool and the smoltcp device of [`vnic`].
+//! buffer pool and the smoltcp device of [`vnic`], the limits of [`pcap`].
 //!
 //! # Under tokio
 //!
@@ -258,9 +258,10 @@ pub use uis_stack::{
 };
 
 #[doc(inline)]
-pub use uis_internet::{
-    DEFAULT_MAX_IN_FLIGHT, InFlight, Internet, InternetBuilder, InternetStats, RouterGuard,
-};
+#[doc(alias("netem", "simulator"))]
+pub use uis_internet::Internet;
+#[doc(inline)]
+pub use uis_internet::{DEFAULT_MAX_IN_FLIGHT, InFlight, InternetBuilder, InternetStats, RouterGuard};
 
 #[doc(inline)]
-pub use uis_pcap::{DEFAULT_BUFFER, DEFAULT_SNAP_LEN, MAX_SNAP_LEN, PcapTrace, PcapTraceBuilder, Precision};
+pub use uis_pcap::{PcapTrace, PcapTraceBuilder, Precision};
