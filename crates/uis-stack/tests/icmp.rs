@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use futures_lite::future::block_on;
+use futures_lite::future::{block_on, poll_once};
 use uis_clock::VirtualClock;
 use uis_stack::{DiscardReason, Stack, UdpSocket};
 use uis_vnic::{Frame, Vnic, VnicPort};
@@ -310,6 +310,47 @@ fn dont_fragment_is_on_the_wire_and_goes_by_the_path() {
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert_eq!(block_on(socket.send(&[1; 1372])).unwrap(), 1372);
     assert_eq!(lab.received()[0].len(), 1400);
+}
+
+#[test]
+fn a_dial_ends_with_an_error_about_its_syn() {
+    for family in [0, 1] {
+        for (what, kind) in [
+            (PORT_UNREACHABLE, ErrorKind::ConnectionRefused),
+            (HOST_UNREACHABLE, ErrorKind::HostUnreachable),
+            (NET_UNREACHABLE, ErrorKind::NetworkUnreachable),
+        ] {
+            let lab = Lab::new();
+            let mut dial = lab.stack.dial_tcp((ip(PEER[family]), 80));
+            assert!(block_on(poll_once(&mut dial)).is_none());
+            let syn = lab.received().pop().unwrap();
+            // One who guesses the ports must guess the sequence number too.
+            let mut guessed = syn.clone();
+            guessed[HEADER[family] + 4] ^= 0x40;
+            lab.send(icmp(family, what, 0, &guessed));
+            lab.send(icmp(family, TOO_BIG, 1300, &guessed));
+            assert_eq!(lab.ignored(), 2);
+            assert!(block_on(poll_once(&mut dial)).is_none());
+            lab.send(icmp(family, what, 0, &syn));
+            let error = block_on(poll_once(&mut dial)).expect("it has ended").unwrap_err();
+            assert_eq!(error.kind(), kind);
+            assert_eq!(lab.ignored(), 2);
+        }
+    }
+}
+
+#[test]
+fn too_big_teaches_udp_what_tcp_met() {
+    let lab = Lab::new();
+    let mut dial = lab.stack.dial_tcp((ip(PEER[0]), 80));
+    assert!(block_on(poll_once(&mut dial)).is_none());
+    let syn = lab.received().pop().unwrap();
+    lab.send(icmp(0, TOO_BIG, 1300, &syn));
+    assert_eq!(lab.ignored(), 0);
+    lab.received();
+    let socket = lab.stack.dial_udp((ip(PEER[0]), 53)).unwrap();
+    socket.try_send(&[1; 1273]).unwrap();
+    assert_eq!(lab.received().len(), 2);
 }
 
 #[test]

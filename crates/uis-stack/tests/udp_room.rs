@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use futures_lite::future::block_on;
 use parking_lot::Mutex;
 use uis_clock::VirtualClock;
-use uis_stack::{Stack, UdpSocket};
+use uis_stack::{Stack, StackConfig, UdpSocket};
 use uis_vnic::{DropReason, Frame, SendError, Vnic, VnicNetwork};
 
 /// A queue that the test empties.
@@ -109,7 +109,8 @@ fn behind(gate: &Arc<Gate>) -> (Stack, UdpSocket) {
 /// The datagrams that a host would make of these packets.
 fn received(frames: impl IntoIterator<Item = Frame>) -> Vec<Vec<u8>> {
     let (wire, vnic) = Vnic::pair(1500, VirtualClock::new()).unwrap();
-    let stack = Stack::new(vnic.clone(), [peer().ip()]).unwrap();
+    let config = StackConfig::default().udp_recv_buffer(16 << 20);
+    let stack = Stack::with_config(vnic.clone(), [peer().ip()], config).unwrap();
     let socket = stack.listen_udp(peer()).unwrap();
     for frame in frames {
         vnic.inject_frame(frame).unwrap();
@@ -211,6 +212,45 @@ fn a_datagram_of_which_nothing_left_was_not_sent() {
     assert!(gate.empty().is_empty() && gate.empty().is_empty());
     assert_eq!(block_on(socket.send_to(&[8; 10_000], PEER)).unwrap(), 10_000);
     assert!(received(gate.empty()) == [vec![8; 10_000]]);
+}
+
+#[test]
+fn threads_that_crowd_a_network_lose_nothing() {
+    const EACH: usize = 300;
+    let gate = Gate::new(4);
+    let (stack, socket) = behind(&gate);
+    let other = stack.listen_udp("10.0.0.1:2000").unwrap();
+    let sending = AtomicUsize::new(4);
+    let mut frames = Vec::new();
+    std::thread::scope(|scope| {
+        for socket in [&socket, &socket, &other, &other] {
+            let sending = &sending;
+            scope.spawn(move || {
+                for n in 0..EACH {
+                    // A third of them in one packet, the others in three.
+                    let payload = vec![n as u8; if n % 3 == 0 { 100 } else { 4000 }];
+                    block_on(socket.send_to(&payload, PEER)).unwrap();
+                }
+                sending.fetch_sub(1, Ordering::Release);
+            });
+        }
+        while sending.load(Ordering::Acquire) > 0 {
+            frames.extend(gate.empty());
+            std::thread::yield_now();
+        }
+    });
+    // What is left of the last datagrams.
+    while gate.waiting() > 0 || !gate.state.lock().frames.is_empty() {
+        frames.extend(gate.empty());
+    }
+    assert_eq!(frames.len(), 4 * (EACH / 3 + EACH / 3 * 2 * 3));
+    let mut got = received(frames);
+    got.sort();
+    let mut expected: Vec<_> =
+        (0..4 * EACH).map(|n| vec![(n / 4) as u8; if n / 4 % 3 == 0 { 100 } else { 4000 }]).collect();
+    expected.sort();
+    assert!(got == expected, "{} of {}", got.len(), expected.len());
+    assert_eq!(stack.stats().not_sent(DropReason::Full), 0);
 }
 
 #[test]

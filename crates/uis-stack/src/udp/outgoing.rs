@@ -22,8 +22,9 @@ const MOST_V4: usize = 65_535 - IPV4_HEADER - UDP_HEADER;
 const MOST_V6: usize = 65_535 - IPV6_HEADER - UDP_HEADER;
 
 /// How often in a row a network may answer at once that it has room and then refuse a packet, before the rest of a
-/// datagram is given up. Only a network that does not keep its word comes here.
-const FALSE_PROMISES: u32 = 16;
+/// datagram is given up. It may happen when other senders are quicker, but so often it does only where a network does
+/// not keep its word.
+const FALSE_PROMISES: u32 = 1000;
 
 impl Binding {
     /// Sends a datagram, or keeps `waker` until the network has room.
