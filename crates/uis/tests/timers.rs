@@ -134,9 +134,9 @@ fn a_peer_that_goes_silent_times_the_writer_out() {
         // The round trip is nothing, so the time-out begins at its floor of 200 ms and doubles.
         assert_eq!(cable.lost_ms(start)[..5], [0, 200, 600, 1400, 3000]);
         assert_eq!(net.now() - start, ms(6200));
+        assert_eq!(kind(b.write(b"x").await), ErrorKind::TimedOut);
         let lost = cable.lost.borrow();
         assert!(lost[..5].iter().all(|(_, seen)| seen.payload == 8 && seen.seq == lost[0].1.seq));
-        assert_eq!(kind(b.write(b"x").await), ErrorKind::TimedOut);
         assert_eq!(net.client.stats().connections, 0);
     });
 }

@@ -327,3 +327,82 @@ pub fn look(frame: &Frame) -> Option<Seen> {
         payload: body.len() - if tcp { usize::from(body[12] >> 4) * 4 } else { 8 },
     })
 }
+
+/// An ICMP packet of either family; the types, codes and the four bytes behind the checksum are those of its family.
+pub fn icmp(src: &str, dst: IpAddr, kind: u8, code: u8, rest: [u8; 4], body: &[u8]) -> Frame {
+    use etherparse::PacketBuilder;
+    let mut packet = Vec::new();
+    match (ip(src), dst) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => PacketBuilder::ipv4(src.octets(), dst.octets(), 64)
+            .icmpv4_raw(kind, code, rest)
+            .write(&mut packet, body),
+        (IpAddr::V6(src), IpAddr::V6(dst)) => PacketBuilder::ipv6(src.octets(), dst.octets(), 64)
+            .icmpv6_raw(kind, code, rest)
+            .write(&mut packet, body),
+        _ => panic!("{src} and {dst} are of different families"),
+    }
+    .unwrap();
+    Frame::new(packet)
+}
+
+/// Cuts a packet without extension headers into fragments of at most `mtu` bytes, as routers and hosts do.
+pub fn fragments(packet: &[u8], mtu: usize, ident: u16) -> Vec<Vec<u8>> {
+    let v4 = packet[0] >> 4 == 4;
+    let header = if v4 { 20 } else { 40 };
+    let body = &packet[header..];
+    let room = (mtu - if v4 { 20 } else { 48 }) / 8 * 8;
+    let cut = |(n, part): (usize, &[u8])| {
+        let (offset, more) = ((n * room) as u16, n * room + part.len() < body.len());
+        let mut fragment = packet[..header].to_vec();
+        if v4 {
+            fragment[2..4].copy_from_slice(&(20 + part.len() as u16).to_be_bytes());
+            fragment[4..6].copy_from_slice(&ident.to_be_bytes());
+            fragment[6..8].copy_from_slice(&((offset / 8) | (u16::from(more) << 13)).to_be_bytes());
+        } else {
+            fragment[4..6].copy_from_slice(&(8 + part.len() as u16).to_be_bytes());
+            fragment[6] = 44;
+            fragment.extend([packet[6], 0]);
+            fragment.extend((offset | u16::from(more)).to_be_bytes());
+            fragment.extend([0, 0]);
+            fragment.extend(ident.to_be_bytes());
+        }
+        fragment.extend_from_slice(part);
+        let mut frame = Frame::new(fragment);
+        frame.fix_checksums(); // of the IPv4 header
+        frame.into_packet()
+    };
+    body.chunks(room).enumerate().map(cut).collect()
+}
+
+/// Whether it is a fragment of something longer.
+pub fn is_fragment(frame: &Frame) -> bool {
+    let packet = frame.packet();
+    if packet[0] >> 4 == 4 { packet[6] & 0x3f != 0 || packet[7] != 0 } else { packet[6] == 44 }
+}
+
+/// A router whose far link takes packets of at most `mtu` bytes: it fragments IPv4 if it may, and else says that the
+/// packet is too big (RFC 1191, RFC 4443 §3.2).
+pub fn narrow(mtu: usize) -> impl FnMut(&Internet, Frame) {
+    let mut ident = 0;
+    move |internet, frame| {
+        let v4 = frame.packet()[0] >> 4 == 4;
+        let may_fragment = v4 && frame.packet()[6] & 0x40 == 0;
+        if frame.len() <= mtu {
+            let _ = internet.deliver(frame);
+        } else if may_fragment {
+            ident += 1;
+            for fragment in fragments(frame.packet(), mtu, ident) {
+                internet.deliver(Frame::new(fragment)).unwrap();
+            }
+        } else {
+            let [_, _, high, low] = (mtu as u32).to_be_bytes();
+            let (from, kind, code, rest) = if v4 {
+                ("10.0.0.254", 3, 4, [0, 0, high, low])
+            } else {
+                ("fd00::fe", 2, 0, [0, 0, high, low])
+            };
+            let quoted = &frame.packet()[..frame.len().min(500)];
+            let _ = internet.deliver(icmp(from, frame.src().unwrap(), kind, code, rest, quoted));
+        }
+    }
+}
