@@ -3,8 +3,7 @@
 //!
 //! Every packet in flight passes through your hands. Deliver it, drop it, hold it back, change it, copy it, invent
 //! one, write it to a file for Wireshark. The sockets on both sides look like any others. No root, no TUN device, no
-//! container, no thread in the background, and no runtime of its own: the same test runs under tokio, smol, or a bare
-//! `block_on`.
+//! container, and no runtime of its own: the same test runs under tokio, smol, or a bare `block_on`.
 //!
 //! ```
 //! # let folder = std::env::temp_dir().join(format!("uis-doc-{}", std::process::id()));
@@ -113,6 +112,9 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! To route in a task, give it a handle: `let router = internet.clone();`, and then
+//! `tokio::spawn(async move { router.route(Internet::deliver).await })`.
 //!
 //! In tests with paused time, use `Internet::builder().clock(TokioClock::new())`, and route in a task, not on a
 //! thread; [`Internet::new`] says why.
