@@ -38,7 +38,8 @@ fn download<R>(router: impl FnMut(&Internet, Frame) -> R) -> (io::Result<usize>,
 #[test]
 fn nothing_happens_to_the_packets() {
     let (received, ended) = download(Internet::deliver);
-    assert_eq!((received.unwrap(), ended), (100_000, 0));
+    assert_eq!(received.unwrap(), 100_000);
+    assert!(ended < 1000, "nothing is lost, nothing waits for long: {ended}");
 }
 
 #[test]
@@ -49,7 +50,8 @@ fn drop_one_packet() {
         if n == 1 { Ok(()) } else { internet.deliver(frame) }
     };
     let (received, ended) = download(router);
-    assert_eq!((received.unwrap(), ended), (100_000, 1000), "the SYN is sent again after a second");
+    assert_eq!(received.unwrap(), 100_000);
+    assert!((1000..2000).contains(&ended), "the SYN is sent again after a second: {ended}");
 }
 
 #[test]
