@@ -39,6 +39,26 @@ fn noise(len: usize) -> Vec<u8> {
 }
 
 #[test]
+fn nothing_waits_for_a_timer() {
+    let (clock, server, client) = pair(StackConfig::default());
+    clock.block_on(async {
+        let start = clock.now();
+        let (mut a, mut b) = connected(&server, &client, "10.0.0.1:80").await.unwrap();
+        let mut got = vec![0; 1 << 20];
+        let send = async {
+            a.write_all(&noise(1 << 20)).await.unwrap();
+            a.close().await.unwrap();
+        };
+        zip(send, async { b.read_exact(&mut got).await.unwrap() }).await;
+        b.write_all(b"thanks").await.unwrap();
+        a.read_exact(&mut got[..6]).await.unwrap();
+        b.close().await.unwrap();
+        assert_eq!(a.read(&mut got).await.unwrap(), 0);
+        assert_eq!(clock.now(), start);
+    });
+}
+
+#[test]
 fn a_megabyte_each_way() {
     for at in ["10.0.0.1:80", "[2001:db8::1]:80"] {
         let (clock, server, client) = pair(StackConfig::default());

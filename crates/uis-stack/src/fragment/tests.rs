@@ -455,7 +455,7 @@ fn noise_keeps_to_the_bounds() {
                 Err(_) => refused += 1,
             }
         }
-        now = now + Duration::from_secs(if rng.below(100) == 0 { 35 } else { 0 });
+        now += Duration::from_secs(if rng.below(100) == 0 { 35 } else { 0 });
         if reassembly.deadline().is_some_and(|at| at <= now) {
             first += reassembly.expire(now).len();
             assert!(reassembly.deadline().is_none_or(|at| at > now));

@@ -59,8 +59,9 @@ pub(crate) struct Engine {
     shield: Shield,
     /// Bytes of the stream that the reader has taken.
     consumed: u32,
-    /// The send half was closed before smoltcp could be told.
+    /// The send half is closed, and smoltcp perhaps not told yet.
     fin_wanted: bool,
+    nodelay: bool,
     send_limit: usize,
     max_send_limit: usize,
     ack_delay: Duration,
@@ -126,7 +127,6 @@ impl Engine {
             Congestion::Reno => CongestionControl::Reno,
             Congestion::None => CongestionControl::None,
         });
-        socket.set_nagle_enabled(!config.nodelay);
         socket.set_hop_limit(Some(config.ttl));
         socket.set_ack_delay(
             config
@@ -147,6 +147,7 @@ impl Engine {
             shield: Shield::new(scale),
             consumed: 0,
             fin_wanted: false,
+            nodelay: config.nodelay,
             send_limit: SEND_LIMIT.min(config.send_buffer),
             max_send_limit: config.send_buffer,
             ack_delay: config.delayed_ack.unwrap_or_default(),
@@ -207,6 +208,7 @@ impl Engine {
         out: &mut Outbox,
     ) -> Result<(), DiscardReason> {
         let state = self.state();
+        let window_was_closed = self.shield.peer_window() == 0;
         let mut ack_after = false;
         match self.shield.judge(seg, state, &self.rto, self.rcv_nxt()) {
             Verdict::Feed => self.feed(now, packet, seg, out),
@@ -228,6 +230,7 @@ impl Engine {
                 }
                 return Err(DiscardReason::Sequence);
             }
+            Verdict::Heard => {}
             Verdict::Drop => return Err(DiscardReason::Sequence),
         }
         let flow_now = self.time.flow(now);
@@ -247,8 +250,11 @@ impl Engine {
             _ if seg.has(flags::ACK) && !seg.has(flags::RST) => self.rto.on_ack(flow_now, Seq(seg.ack)),
             _ => {}
         }
-        if self.fin_wanted && !self.is_opening() {
-            self.socket_mut().close();
+        if window_was_closed && self.shield.peer_window() > 0 && !self.is_opening() {
+            // Whatever went beyond the closed window was thrown away there.
+            if self.rto.in_flight() > 0 {
+                self.retransmit(now, out);
+            }
         }
         if ack_after {
             self.send_ack(out);
@@ -265,6 +271,7 @@ impl Engine {
         let mut empty = 0;
         while out.has_room() {
             let sent = out.len();
+            self.avoid_silly_segments();
             self.egress(now, out);
             if out.len() == sent {
                 return false;
@@ -285,6 +292,7 @@ impl Engine {
     /// Whether [`pump`](Self::pump) is sure to emit nothing. Asking smoltcp costs more.
     pub(crate) fn is_quiet(&self) -> bool {
         self.state() == State::Established
+            && !self.fin_wanted
             && self.socket().send_queue() == self.rto.in_flight() as usize
             && !self.dup_acked
             && self.shield.acked() == self.rcv_nxt()
@@ -326,11 +334,10 @@ impl Engine {
     /// Takes bytes to send, as many as there is room for.
     pub(crate) fn write(&mut self, data: &[u8]) -> usize {
         let mut room = self.writable();
-        if data.len() > room && self.send_limit < self.max_send_limit {
-            if self.rto.srtt().is_some_and(|srtt| srtt >= LONG_ROUND_TRIP) {
-                self.send_limit = (self.send_limit * 2).min(self.max_send_limit);
-                room = self.writable();
-            }
+        let is_long = self.rto.srtt().is_some_and(|srtt| srtt >= LONG_ROUND_TRIP);
+        if data.len() > room && is_long && self.send_limit < self.max_send_limit {
+            self.send_limit = (self.send_limit * 2).min(self.max_send_limit);
+            room = self.writable();
         }
         self.socket_mut().send_slice(&data[..data.len().min(room)]).unwrap_or(0)
     }
@@ -342,12 +349,7 @@ impl Engine {
 
     /// Closes the send half once all that was written is sent.
     pub(crate) fn close_send(&mut self) {
-        // smoltcp never sends the FIN of a socket that is closed in SYN-RECEIVED.
-        if self.is_opening() {
-            self.fin_wanted = true;
-        } else {
-            self.socket_mut().close();
-        }
+        self.fin_wanted = true;
     }
 
     /// Ends the connection, with a RST if the peer knows of it.
@@ -462,11 +464,11 @@ impl Engine {
     }
 
     pub(crate) fn nodelay(&self) -> bool {
-        !self.socket().nagle_enabled()
+        self.nodelay
     }
 
     pub(crate) fn set_nodelay(&mut self, on: bool) {
-        self.socket_mut().set_nagle_enabled(!on);
+        self.nodelay = on;
     }
 
     pub(crate) fn ttl(&self) -> u8 {
@@ -508,23 +510,33 @@ impl Engine {
         self.mtu
     }
 
-    /// Makes the segments that are unacknowledged go out again now.
+    /// Makes what is unacknowledged go out again now.
     pub(crate) fn retransmit(&mut self, now: Instant, out: &mut Outbox) {
-        let before = self.rto.retransmits();
-        // smoltcp's deadline may be that of a delayed acknowledgment first, then that of its retransmission timer.
+        let before = (self.rto.retransmits(), self.window_probes);
+        // smoltcp's next deadline may be that of a delayed acknowledgment, then that of its retransmission timer.
         for _ in 0..3 {
             let smol_now = self.time.smol(now);
-            match self.iface.poll_at(smol_now, &self.sockets) {
-                Some(at) => self.time.step_to(now, at),
-                // smoltcp has no timer left, though something is unacknowledged: the peer took back its window.
-                // An acknowledgment that says so again starts the window probes.
-                None => self.feed_forged_ack(now, 0, out),
-            }
+            let Some(at) = self.iface.poll_at(smol_now, &self.sockets) else { break };
+            self.time.step_to(now, at);
             self.pump(now, out);
-            if self.rto.retransmits() > before || self.window_probes > 0 || !out.has_room() {
-                break;
+            if (self.rto.retransmits(), self.window_probes) != before || !out.has_room() {
+                return;
             }
         }
+        self.resend_first(now, out);
+    }
+
+    /// Makes smoltcp send its first unacknowledged segment, and start its timer with that.
+    ///
+    /// It has none left though something is in flight when the peer has closed its window and opened it again.
+    fn resend_first(&mut self, now: Instant, out: &mut Outbox) {
+        // The first tells smoltcp the window, which keeps it from being a duplicate; then three make a fast retransmit.
+        let window = self.shield.peer_window_field().max(1);
+        for _ in 0..4 {
+            self.feed_forged_ack(now, window, out);
+        }
+        self.duplicates = true;
+        self.pump(now, out);
     }
 
     /// Keeps smoltcp's retransmission timer, whose cap is lower, from firing before ours.
@@ -578,6 +590,26 @@ impl Engine {
         if out.len() > sent {
             self.note(now, out, sent);
         }
+    }
+
+    /// RFC 9293 §3.8.6.2.1: no small segment because the window or the congestion window has little room; only because
+    /// there is no more to send. smoltcp does this when Nagle's algorithm is on, and not once it wants to send a FIN. It
+    /// also never sends the FIN of a socket that is closed in SYN-RECEIVED.
+    fn avoid_silly_segments(&mut self) {
+        let in_flight = self.rto.in_flight() as usize;
+        let unsent = self.unsent().saturating_sub(in_flight);
+        let usable = (self.shield.peer_window() as usize).saturating_sub(in_flight);
+        let ip_header = if self.local.is_ipv4() { wire::IPV4_HEADER } else { wire::IPV6_HEADER };
+        let mss = self.shield.peer_mss().min(self.mtu - ip_header - wire::TCP_HEADER);
+        let is_tail = unsent < mss && unsent <= usable;
+        // The first flight is smoltcp's initial congestion window, which may be a broken number of segments. All of it
+        // has to go, or its second half waits for a delayed acknowledgment.
+        let is_first_flight = in_flight < 2 * mss && usable >= mss;
+        let nagle = !(self.nodelay && (is_tail || is_first_flight));
+        if self.fin_wanted && is_tail && !self.is_opening() {
+            self.socket_mut().close();
+        }
+        self.socket_mut().set_nagle_enabled(nagle);
     }
 
     fn egress(&mut self, now: Instant, out: &mut Outbox) {

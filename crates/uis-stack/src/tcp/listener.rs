@@ -197,7 +197,6 @@ impl TcpListener {
     }
 
     /// The connections as a stream, which never ends but with the error that says that the listener is closed.
-    #[must_use]
     pub fn incoming(&self) -> Incoming {
         Incoming { listener: self.clone(), failed: false }
     }

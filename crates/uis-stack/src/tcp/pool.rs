@@ -9,6 +9,7 @@ const MAX_BYTES: usize = 64 << 20;
 
 /// The spare engines of a stack, all with buffers of the sizes of its configuration. Its lock is a leaf.
 #[derive(Debug, Default)]
+#[allow(clippy::vec_box)] // an engine is made in its box and stays there
 pub(crate) struct Pool(Mutex<Vec<Box<Engine>>>);
 
 impl Pool {

@@ -21,6 +21,9 @@ use crate::wire::{TcpSegment, flags};
 /// RFC 5961 §7: challenge ACKs are limited; one a second is plenty for a peer that has lost its state.
 const CHALLENGE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// RFC 9293 §3.7.1: what a peer takes that does not say.
+const DEFAULT_MSS: u16 = 536;
+
 /// What is to be done with a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -32,6 +35,8 @@ pub(crate) enum Verdict {
     Ack,
     /// RFC 5961: acknowledge, but not more often than once a second, and drop it.
     Challenge,
+    /// It shows that the peer is there, and says nothing else: smoltcp need not see it.
+    Heard,
     /// Drop it.
     Drop,
 }
@@ -64,6 +69,8 @@ pub(crate) struct Shield {
     wl2: Seq,
     /// The largest window the peer has offered (RFC 5961 §5.2).
     max_window: u32,
+    /// The largest segment that the peer takes.
+    peer_mss: u16,
     challenged: Option<Instant>,
 }
 
@@ -75,6 +82,11 @@ impl Shield {
 
     pub(crate) fn irs(&self) -> Option<Seq> {
         self.irs
+    }
+
+    /// The largest segment that the peer takes, in bytes of payload.
+    pub(crate) fn peer_mss(&self) -> usize {
+        self.peer_mss.into()
     }
 
     /// The window that the peer offers, in bytes.
@@ -109,11 +121,15 @@ impl Shield {
             Some(scale) => self.peer_scale = scale.min(14), // RFC 7323 §2.3
             None => (self.our_scale, self.peer_scale) = (0, 0),
         }
+        self.peer_mss = match syn.options.mss {
+            None | Some(0) => DEFAULT_MSS,
+            Some(mss) => mss,
+        };
         // RFC 7323 §2.2: the window of a SYN itself is never scaled.
-        self.window = u16::try_from(syn.window >> self.peer_scale).unwrap_or(u16::MAX);
+        self.window = syn.window >> self.peer_scale;
         self.max_window = u32::from(syn.window);
         (self.wl1, self.wl2) = (Seq(syn.seq), Seq(syn.ack));
-        self.acked = Seq(syn.seq) + 1;
+        self.acked = Seq(syn.seq); // not acknowledged yet
     }
 
     /// smoltcp has sent this segment.
@@ -186,6 +202,11 @@ impl Shield {
         }
         if seq_len == 0 && old_ack {
             return Verdict::Drop; // nothing new, and smoltcp must not count it as a duplicate
+        }
+        if seq_len == 0 && ack == rto.una() && seg.window == 0 && self.window == 0 {
+            // The answer to a window probe, or to what went beyond a closed window: no sign of loss (RFC 5681 §2), though
+            // smoltcp would count it as one.
+            return Verdict::Heard;
         }
         self.learn(seg, stale || old_ack);
         let room = self.right_edge().since(start);
