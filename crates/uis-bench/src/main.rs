@@ -1,1 +1,111 @@
-fn main() {}
+//! The benchmarks of uis, as `cargo xtask bench` launches them.
+//!
+//! A [scenario](scenario) has cases. A [case](case) has a subject, which is uis, and yardsticks: a
+//! [bare pair of smoltcp interfaces](bare), the [kernel's loopback](kernel), or uis itself without the very thing
+//! that the case is about. Each is run in its turn under a [meter](meter), which cuts a window out of the middle of
+//! the run; the figures become lines of a [table](table) and [rows](rows) of JSON.
+
+mod args;
+mod bare;
+mod case;
+mod facts;
+mod kernel;
+mod lab;
+mod meter;
+mod net;
+mod rows;
+mod scenario;
+mod table;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use args::{Command, Options};
+use meter::Span;
+use table::Progress;
+
+/// Bytes of a write of a bulk transfer, of uis and the yardsticks alike.
+const WRITE: usize = 64 << 10;
+/// Bytes that a reader of a bulk transfer has room for.
+const READ: usize = 64 << 10;
+
+/// How long a window is, unless asked otherwise.
+const WINDOW: Duration = Duration::from_millis(500);
+/// The same in a hurry.
+const QUICK_WINDOW: Duration = Duration::from_millis(250);
+
+fn main() -> ExitCode {
+    let result = match args::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Help) => io::stdout().write_all(args::HELP.as_bytes()).map(|()| true),
+        Ok(Command::Resident { pairs, small }) => scenario::resident(pairs, small).map(|bytes| {
+            println!("{bytes}");
+            true
+        }),
+        Ok(Command::Run(options)) => run(&options, &mut io::stdout().lock()),
+        Err(message) => {
+            eprintln!("{message}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        // `cargo xtask bench | head` is no failure.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures what the options ask for. False if a case has failed.
+fn run(options: &Options, out: &mut impl Write) -> io::Result<bool> {
+    let asked: Vec<_> = scenario::ALL
+        .iter()
+        .map(|scenario| (scenario, scenario::asked(scenario, options)))
+        .filter(|(_, cases)| !cases.is_empty())
+        .collect();
+    if asked.is_empty() {
+        let names: Vec<_> = scenario::ALL.iter().map(|scenario| scenario.name).collect();
+        let text = format!("nothing has that in its name; there are {}, see --list", names.join(", "));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    if options.list {
+        asked.iter().flat_map(|(_, cases)| cases).try_for_each(|case| writeln!(out, "{}", case.name()))?;
+        return Ok(true);
+    }
+
+    let usual = if options.quick { QUICK_WINDOW } else { WINDOW };
+    let span = Span::of(options.duration.unwrap_or(usual));
+    write!(out, "{}", facts::header())?;
+    writeln!(out, "windows  {:?} each, after a warm-up of {:?}\n", span.window, span.warm_up)?;
+    write!(out, "{}", table::legend(options.runs))?;
+    let progress = Progress::new();
+    let mut rows = Vec::new();
+    let mut sound = true;
+    for (scenario, cases) in asked {
+        writeln!(out, "\n{}: {}", scenario.name, scenario.about)?;
+        for mut case in cases {
+            let name = case.name();
+            match case.measure(span, options.runs, |done, turns| progress.show(&name, done, turns)) {
+                Ok(measured) => {
+                    write!(out, "{}", table::lines(&case, &measured))?;
+                    rows.extend(rows::rows(&case, &measured));
+                }
+                Err(error) => {
+                    progress.clear();
+                    write!(out, "{}", table::failure(&case, &error))?;
+                    sound = false;
+                }
+            }
+            out.flush()?;
+            // After each case: whoever interrupts it has what was measured until then.
+            if let Some(path) = &options.json {
+                rows::write_json(path, &rows)?;
+            }
+        }
+    }
+    Ok(sound)
+}

@@ -1,0 +1,314 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use lexopt::prelude::*;
+
+/// The flag with which the program calls itself to measure memory in a fresh process. Not for users, so the help
+/// does not name it.
+pub(crate) const RESIDENT: &str = "--resident";
+
+/// What `--help` prints.
+pub(crate) const HELP: &str = "\
+The benchmarks of uis: each figure beside what a bare pair of smoltcp interfaces and the kernel's
+loopback do in the same minute on the same machine.
+
+Usage: cargo xtask bench [OPTIONS]
+
+What is measured:
+      --quick             a short list and short measurements: under 100 seconds in all
+      --only SCENARIO     only what has SCENARIO in its name, as --list prints them; may be repeated
+      --list              name what would be measured, and stop
+      --mtu N             only this MTU, instead of 1280, 1500, 9000 and 65535
+      --flows N           only this number of flows, instead of 1, 10, 100 and 1000
+      --idle N            only this number of idle connections, instead of 10, 1000 and 10000
+      --no-yardsticks     uis alone, as a profiler wants it
+
+How:
+      --duration SECS     of each measurement, after its warm-up (default: 0.5, with --quick less)
+      --runs N            how often each is measured (default: 3); the median is reported
+      --client-addr ADDR  the client's address on the simulated internet
+      --server-addr ADDR  the server's
+      --server-port PORT  the server's port (default: 8080)
+      --pcap-file FILE    where the capturing scenarios write, each over the one before it; kept
+                          (default: a temporary file)
+      --pcap-snaplen N    bytes kept of each captured packet, instead of all and 256
+
+Results:
+      --json FILE         the rows as JSON as well
+  -h, --help              this text
+";
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Print [`HELP`].
+    Help,
+    /// Measure, or list what would be measured.
+    Run(Options),
+    /// Print how many bytes this many idle connections take, with small buffers or the default ones.
+    Resident { pairs: usize, small: bool },
+}
+
+/// The options, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Options {
+    pub(crate) quick: bool,
+    pub(crate) list: bool,
+    pub(crate) only: Vec<String>,
+    pub(crate) yardsticks: bool,
+    pub(crate) duration: Option<Duration>,
+    pub(crate) runs: usize,
+    pub(crate) mtu: Option<u32>,
+    pub(crate) flows: Option<usize>,
+    pub(crate) idle: Option<usize>,
+    pub(crate) client_addr: Option<IpAddr>,
+    pub(crate) server_addr: Option<IpAddr>,
+    pub(crate) server_port: u16,
+    pub(crate) pcap_file: Option<PathBuf>,
+    pub(crate) pcap_snaplen: Option<u32>,
+    pub(crate) json: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            quick: false,
+            list: false,
+            only: Vec::new(),
+            yardsticks: true,
+            duration: None,
+            runs: 3,
+            mtu: None,
+            flows: None,
+            idle: None,
+            client_addr: None,
+            server_addr: None,
+            server_port: 8080,
+            pcap_file: None,
+            pcap_snaplen: None,
+            json: None,
+        }
+    }
+}
+
+/// Reads the arguments, the program's own name left out.
+///
+/// # Errors
+///
+/// A sentence for the user: an unknown flag, a missing or unusable value, addresses that do not go together.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
+    let mut options = Options::default();
+    let mut parser = lexopt::Parser::from_args(args);
+    while let Some(arg) = parser.next().map_err(|e| e.to_string())? {
+        let unknown = unexpected(&arg);
+        let name = match &arg {
+            Short('h') => "--help".into(),
+            Long(name) => format!("--{name}"),
+            _ => return Err(unknown),
+        };
+        let mut value = || parser.value().map_err(|_| format!("{name} needs a value"));
+        match name.as_str() {
+            "--help" => return Ok(Command::Help),
+            "--quick" => options.quick = true,
+            "--list" => options.list = true,
+            "--no-yardsticks" => options.yardsticks = false,
+            "--only" => options.only.push(text(&name, value()?)?),
+            "--duration" => {
+                let seconds = in_range(&name, value()?, 0.01..=60.0, "0.01 to 60 seconds")?;
+                options.duration = Some(Duration::from_secs_f64(seconds));
+            }
+            "--runs" => options.runs = in_range(&name, value()?, 1..=1_000, "1 to 1000")?,
+            "--mtu" => options.mtu = Some(in_range(&name, value()?, 576..=65_535, "576 to 65535")?),
+            "--flows" => options.flows = Some(in_range(&name, value()?, 1..=10_000, "1 to 10000")?),
+            "--idle" => options.idle = Some(in_range(&name, value()?, 1..=100_000, "1 to 100000")?),
+            RESIDENT => {
+                let asked = text(&name, value()?)?;
+                let (pairs, small) = asked.strip_suffix(",small").map_or((&*asked, false), |n| (n, true));
+                let pairs = in_range(&name, pairs.into(), 1..=100_000, "1 to 100000")?;
+                return Ok(Command::Resident { pairs, small });
+            }
+            "--client-addr" => options.client_addr = Some(number(&name, value()?, "an IP address")?),
+            "--server-addr" => options.server_addr = Some(number(&name, value()?, "an IP address")?),
+            "--server-port" => options.server_port = in_range(&name, value()?, 1..=65_535, "1 to 65535")?,
+            "--pcap-file" => options.pcap_file = Some(value()?.into()),
+            "--pcap-snaplen" => {
+                options.pcap_snaplen = Some(in_range(&name, value()?, 1..=262_144, "1 to 262144")?);
+            }
+            "--json" => options.json = Some(value()?.into()),
+            _ => return Err(unknown),
+        }
+    }
+    check(&options)?;
+    Ok(Command::Run(options))
+}
+
+/// What no single flag can see.
+fn check(options: &Options) -> Result<(), String> {
+    let v6 = options.client_addr.or(options.server_addr).filter(IpAddr::is_ipv6);
+    if let (Some(addr), Some(mtu @ ..1280)) = (v6, options.mtu) {
+        return Err(format!("{addr} needs an MTU of at least 1280, not {mtu}"));
+    }
+    if let (Some(client), Some(server)) = (options.client_addr, options.server_addr) {
+        if client.is_ipv4() != server.is_ipv4() {
+            return Err(format!("{client} and {server} are of different families"));
+        }
+        if client == server {
+            return Err(format!("client and server cannot both be {client}"));
+        }
+    }
+    Ok(())
+}
+
+fn unexpected(arg: &lexopt::Arg<'_>) -> String {
+    let shown = match arg {
+        Short(c) => format!("-{c}"),
+        Long(name) => format!("--{name}"),
+        Value(value) => value.to_string_lossy().into_owned(),
+    };
+    format!("{shown:?} is not known here; --help lists what is")
+}
+
+fn text(name: &str, value: OsString) -> Result<String, String> {
+    value.into_string().map_err(|bad| format!("{name}: {bad:?} is not Unicode"))
+}
+
+fn number<T: FromStr>(name: &str, value: OsString, wanted: &str) -> Result<T, String> {
+    let value = text(name, value)?;
+    value.parse().map_err(|_| format!("{name}: {value:?} is not {wanted}"))
+}
+
+fn in_range<T: FromStr + PartialOrd>(
+    name: &str,
+    value: OsString,
+    range: std::ops::RangeInclusive<T>,
+    wanted: &str,
+) -> Result<T, String> {
+    let shown = value.to_string_lossy().into_owned();
+    match number(name, value, wanted) {
+        Ok(parsed) if range.contains(&parsed) => Ok(parsed),
+        _ => Err(format!("{name}: {shown:?} is not within {wanted}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(args: &[&str]) -> Options {
+        match parse(args.iter().map(OsString::from)) {
+            Ok(Command::Run(options)) => options,
+            other => panic!("{args:?} gave {other:?}"),
+        }
+    }
+
+    fn error(args: &[&str]) -> String {
+        match parse(args.iter().map(OsString::from)) {
+            Err(message) => message,
+            other => panic!("{args:?} gave {other:?}"),
+        }
+    }
+
+    #[test]
+    fn nothing_asked_is_the_default() {
+        assert_eq!(options(&[]), Options::default());
+    }
+
+    #[test]
+    fn each_flag_lands_where_it_belongs() {
+        let all = options(&[
+            "--quick",
+            "--list",
+            "--no-yardsticks",
+            "--only",
+            "bulk",
+            "--only=udp",
+            "--duration",
+            "1.5",
+            "--runs",
+            "7",
+            "--mtu",
+            "9000",
+            "--flows",
+            "12",
+            "--idle",
+            "34",
+            "--client-addr",
+            "fd00::7",
+            "--server-addr",
+            "fd00::8",
+            "--server-port",
+            "81",
+            "--pcap-file",
+            "a.pcap",
+            "--pcap-snaplen",
+            "64",
+            "--json",
+            "a.json",
+        ]);
+        let expect = Options {
+            quick: true,
+            list: true,
+            only: vec!["bulk".into(), "udp".into()],
+            yardsticks: false,
+            duration: Some(Duration::from_millis(1_500)),
+            runs: 7,
+            mtu: Some(9_000),
+            flows: Some(12),
+            idle: Some(34),
+            client_addr: Some("fd00::7".parse().unwrap()),
+            server_addr: Some("fd00::8".parse().unwrap()),
+            server_port: 81,
+            pcap_file: Some("a.pcap".into()),
+            pcap_snaplen: Some(64),
+            json: Some("a.json".into()),
+        };
+        assert_eq!(all, expect);
+    }
+
+    #[test]
+    fn help_wins() {
+        for flag in ["-h", "--help"] {
+            assert!(matches!(parse([flag.into(), "--quick".into()]), Ok(Command::Help)));
+        }
+    }
+
+    #[test]
+    fn the_memory_flag_says_how_many_and_how_large() {
+        for (value, expect) in [("7", (7, false)), ("9,small", (9, true))] {
+            let Ok(Command::Resident { pairs, small }) = parse([RESIDENT.into(), value.into()]) else {
+                panic!("{value}")
+            };
+            assert_eq!((pairs, small), expect);
+        }
+    }
+
+    #[test]
+    fn errors_name_the_flag_and_the_value() {
+        for (args, parts) in [
+            (&["--bogus"][..], &["--bogus", "--help"][..]),
+            (&["-x"], &["-x"]),
+            (&["loose"], &["loose"]),
+            (&["--runs"], &["--runs", "needs a value"]),
+            (&["--runs", "0"], &["--runs", "\"0\"", "1 to 1000"]),
+            (&["--duration", "nan"], &["--duration", "nan"]),
+            (&["--duration", "1h"], &["--duration", "1h"]),
+            (&["--mtu", "575"], &["--mtu", "575"]),
+            (&["--mtu", "65536"], &["--mtu", "65536"]),
+            (&["--server-port", "65536"], &["--server-port", "65536"]),
+            (&["--server-addr", "example.org"], &["--server-addr", "example.org", "IP address"]),
+            (&["--client-addr", "fd00::1", "--mtu", "1000"], &["fd00::1", "1280", "1000"]),
+            (&["--client-addr", "10.0.0.1", "--server-addr", "::2"], &["families"]),
+            (&["--client-addr", "10.0.0.1", "--server-addr", "10.0.0.1"], &["both"]),
+        ] {
+            let message = error(args);
+            for part in parts {
+                assert!(message.contains(part), "{args:?}: {message:?} lacks {part:?}");
+            }
+        }
+    }
+}
