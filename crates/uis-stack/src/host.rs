@@ -137,6 +137,10 @@ impl Host {
         if self.is_ours(peer) {
             return Ok(peer); // as on any host: a packet to oneself comes from where it goes to
         }
+        if peer.is_loopback() {
+            let text = format!("a stack has no loopback interface for {peer}: dial one of its own addresses");
+            return Err(io::Error::new(io::ErrorKind::NetworkUnreachable, text));
+        }
         self.addrs.read().iter().copied().find(|a| a.is_ipv4() == peer.is_ipv4()).ok_or_else(|| {
             let family = if peer.is_ipv4() { "IPv4" } else { "IPv6" };
             io::Error::new(

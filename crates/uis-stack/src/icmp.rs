@@ -52,21 +52,23 @@ impl Host {
     }
 
     /// Says that nobody listens at the port that a datagram was sent to.
-    pub(crate) fn send_port_unreachable(&self, packet: &Packet<'_>) {
-        self.send_error(packet, wire::icmp_unreachable_port);
+    pub(crate) fn send_port_unreachable(&self, packet: &Packet<'_>) -> bool {
+        self.send_error(packet, wire::icmp_unreachable_port)
     }
 
-    /// Says that the rest of a datagram did not come. `packet` is its first fragment.
-    pub(crate) fn send_time_exceeded(&self, packet: &Packet<'_>) {
-        self.send_error(packet, wire::icmp_time_exceeded_reassembly);
+    /// Says that the rest of a datagram did not come, if the rate allows it. `packet` is its first fragment.
+    pub(crate) fn send_time_exceeded(&self, packet: &Packet<'_>) -> bool {
+        self.send_error(packet, wire::icmp_time_exceeded_reassembly)
     }
 
-    fn send_error(&self, packet: &Packet<'_>, error: fn(&Packet<'_>, u8, u16) -> Option<Vec<u8>>) {
-        if self.icmp_limit.admit(self.clock.now())
-            && let Some(error) = error(packet, self.config.ttl, self.next_ident() as u16)
-        {
+    /// `false` if the limit forbids it.
+    fn send_error(&self, packet: &Packet<'_>, error: fn(&Packet<'_>, u8, u16) -> Option<Vec<u8>>) -> bool {
+        let Some(error) = error(packet, self.config.ttl, self.next_ident() as u16) else { return true };
+        let admitted = self.icmp_limit.admit(self.clock.now());
+        if admitted {
             self.send_or_drop(error, packet.src);
         }
+        admitted
     }
 
     fn answer_echo(&self, packet: &Packet<'_>) -> bool {

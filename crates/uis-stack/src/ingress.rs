@@ -52,8 +52,8 @@ impl Host {
             Body::Tcp(seg) => self.receive_tcp(packet, seg),
             Body::Udp(datagram) => {
                 if !self.udp.receive(self, packet, datagram) {
-                    self.stats.discard(DiscardReason::NoSocket);
-                    self.send_port_unreachable(packet);
+                    let answered = self.send_port_unreachable(packet);
+                    self.stats.discard(if answered { DiscardReason::NoSocket } else { DiscardReason::Rate });
                 }
             }
             Body::Icmp(message) => self.receive_icmp(packet, message),

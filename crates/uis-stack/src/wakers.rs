@@ -1,7 +1,7 @@
 //! The tasks that wait for one direction of a socket.
 
 use std::collections::VecDeque;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 /// Every distinct waker since the last wake, so that several tasks may wait in one direction.
 ///
@@ -14,13 +14,16 @@ pub(crate) struct WakerSet {
 }
 
 impl WakerSet {
-    /// Keeps `waker` until the next [`drain_into`](Self::drain_into), once.
-    pub(crate) fn insert(&mut self, waker: &Waker) {
-        match &self.first {
-            None => self.first = Some(waker.clone()),
-            Some(first) if first.will_wake(waker) => {}
-            Some(_) if self.rest.iter().any(|w| w.will_wake(waker)) => {}
-            Some(_) => self.rest.push(waker.clone()),
+    /// Keeps the waker until the next [`drain_into`](Self::drain_into), once.
+    pub(crate) fn insert(&mut self, waiting: &mut Waiting<'_>) {
+        let kept = self.first.iter().chain(&self.rest).any(|kept| kept.will_wake(waiting.waker));
+        if kept {
+            return;
+        }
+        match waiting.clone.take() {
+            None => waiting.wants_clone = true,
+            Some(waker) if self.first.is_none() => self.first = Some(waker),
+            Some(waker) => self.rest.push(waker),
         }
     }
 
@@ -36,6 +39,29 @@ impl WakerSet {
                 wake.push(waker);
             }
         }
+    }
+}
+
+/// A waker that is to be kept in a [`WakerSet`].
+///
+/// Cloning a waker runs code of the user's, so it is not done under the lock that guards the set.
+#[derive(Debug)]
+pub(crate) struct Waiting<'a> {
+    waker: &'a Waker,
+    clone: Option<Waker>,
+    wants_clone: bool,
+}
+
+/// Polls with an attempt that locks, and inserts into a set under its lock if it has to wait. It is made again if a clone
+/// of the waker was wanted for that.
+pub(crate) fn wait<T>(waker: &Waker, mut attempt: impl FnMut(&mut Waiting<'_>) -> Poll<T>) -> Poll<T> {
+    let mut waiting = Waiting { waker, clone: None, wants_clone: false };
+    loop {
+        let polled = attempt(&mut waiting);
+        if !std::mem::take(&mut waiting.wants_clone) || polled.is_ready() {
+            return polled;
+        }
+        waiting.clone = Some(waker.clone());
     }
 }
 
@@ -103,7 +129,11 @@ mod tests {
         let mut set = WakerSet::default();
         for _ in 0..2 {
             for count in &counts {
-                set.insert(&Waker::from(count.clone()));
+                let polled: Poll<()> = wait(&Waker::from(count.clone()), |waiting| {
+                    set.insert(waiting);
+                    Poll::Pending
+                });
+                assert!(polled.is_pending());
             }
         }
         // `will_wake` compares the data pointer, so a second `Waker` of the same task is the same.

@@ -14,6 +14,7 @@ use super::engine::{Engine, Setup};
 use super::flow::{End, Flow};
 use super::stream::TcpStream;
 use super::table::FlowKey;
+use crate::config::StackConfig;
 use crate::endpoint::check_peer;
 use crate::host::StackHandle;
 use crate::ports::in_use;
@@ -100,7 +101,13 @@ impl Connect {
             let mtu = host.mtu_to(to.ip());
             let setup = Setup { local: key.local, remote: to, isn, mtu, now, config: &host.config };
             let engine = Engine::connect(setup, host.tcp.pool.take());
-            let flow = Flow::connecting(host.tcp.next_id(), key, host.is_ours(to.ip()), engine);
+            let flow = Flow::connecting(
+                host.tcp.next_id(),
+                key,
+                host.is_ours(to.ip()),
+                engine,
+                now + patience(&host.config),
+            );
             if host.tcp.insert(&flow) {
                 if let Some(on) = self.nodelay {
                     flow.adjust(host, |engine, _| engine.set_nodelay(on));
@@ -154,6 +161,18 @@ impl Drop for Connect {
             flow.abort(self.stack.host(), End::ABORTED);
         }
     }
+}
+
+/// How long a dial waits: for the last SYN to be answered. By the stack's own clock, so that it ends even if the network
+/// has no room for the first one.
+fn patience(config: &StackConfig) -> Duration {
+    let mut rto = config.initial_rto;
+    let mut patience = rto;
+    for _ in 0..config.syn_retries {
+        rto = rto.saturating_mul(2).min(config.max_rto);
+        patience = patience.saturating_add(rto);
+    }
+    patience
 }
 
 /// Says whom it was about; and how often it was tried, since a dial that nobody answers is most often one whose

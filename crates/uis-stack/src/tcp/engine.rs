@@ -115,7 +115,7 @@ impl Engine {
                 (sockets, spare.handle, Some(spare))
             }
             None => {
-                let buffer = |len| SocketBuffer::new(vec![0; len]);
+                let buffer = |len| SocketBuffer::new(ring(len));
                 let mut sockets = SocketSet::new(Vec::with_capacity(1));
                 let handle = sockets.add(Socket::new(buffer(config.recv_buffer), buffer(config.send_buffer)));
                 (sockets, handle, None)
@@ -712,6 +712,23 @@ impl std::fmt::Debug for Engine {
             .field("state", &self.state())
             .finish_non_exhaustive()
     }
+}
+
+/// A ring's memory, of which only those pages are real that are written to.
+///
+/// A zeroed allocation is mapped lazily if the allocator takes it from the operating system, as glibc does for one above
+/// a threshold, which however rises, up to 32 MiB, with what is freed. So a large ring is the beginning of an allocation
+/// that is always above it, and costs address space instead of memory.
+fn ring(len: usize) -> Vec<u8> {
+    /// Where glibc begins to map, and where it always does.
+    const MAY_MAP: usize = 128 << 10;
+    const ALWAYS_MAPS: usize = 33 << 20;
+    if len < MAY_MAP || cfg!(not(target_pointer_width = "64")) {
+        return vec![0; len];
+    }
+    let mut ring = vec![0; len.max(ALWAYS_MAPS)];
+    ring.truncate(len);
+    ring
 }
 
 /// Gives an interface its one address.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use smoltcp::socket::tcp::State as TcpState;
 use uis_clock::Instant;
-use uis_vnic::{Frame, SendError};
+use uis_vnic::{DropReason, Frame, SendError};
 
 use super::device::Outbox;
 use super::engine::Engine;
@@ -23,8 +23,11 @@ use super::table::FlowKey;
 use super::time_wait::Closed;
 use crate::host::Host;
 use crate::timers::Timer;
-use crate::wakers::{WakerSet, Wakeup};
+use crate::wakers::{WakerSet, Wakeup, wait};
 use crate::wire::{DiscardReason, Packet, TcpSegment, flags};
+
+/// How often in a row a network may promise room and refuse; then its word counts for nothing, and segments are lost.
+const MAX_IN_VAIN: usize = 16;
 
 /// A connection, from the SYN to the end of its last handle.
 #[derive(Debug)]
@@ -130,8 +133,14 @@ struct After {
 
 impl Flow {
     /// A flow that dials.
-    pub(crate) fn connecting(id: u64, key: FlowKey, inside: bool, engine: Box<Engine>) -> Arc<Self> {
-        Self::new(id, key, inside, engine, Phase::Connecting, None, None)
+    pub(crate) fn connecting(
+        id: u64,
+        key: FlowKey,
+        inside: bool,
+        engine: Box<Engine>,
+        until: Instant,
+    ) -> Arc<Self> {
+        Self::new(id, key, inside, engine, Phase::Connecting, None, Some((until, End::TIMED_OUT)))
     }
 
     /// A flow for a SYN that a listener took.
@@ -221,7 +230,10 @@ impl Flow {
     /// A deadline may have passed.
     pub(crate) fn on_timer(self: &Arc<Self>, host: &Host) {
         self.operate(host, |state, now| {
-            state.armed = None;
+            // One that was overtaken by an earlier one still fires, and is none of the flow's any more.
+            if state.armed.is_some_and(|at| at <= now) {
+                state.armed = None;
+            }
             if let Some((until, end)) = state.give_up
                 && until <= now
             {
@@ -270,18 +282,20 @@ impl Flow {
 
     /// Ready once the dial has succeeded or failed.
     pub(crate) fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut state = self.state.lock();
-        match (state.established, state.end) {
-            (true, _) => Poll::Ready(Ok(())),
-            (false, Some(end)) => {
-                state.untold = None;
-                Poll::Ready(Err(end.error().unwrap_or_else(|| io::ErrorKind::ConnectionAborted.into())))
+        wait(cx.waker(), |waiting| {
+            let mut state = self.state.lock();
+            match (state.established, state.end) {
+                (true, _) => Poll::Ready(Ok(())),
+                (false, Some(end)) => {
+                    state.untold = None;
+                    Poll::Ready(Err(end.error().unwrap_or_else(|| io::ErrorKind::ConnectionAborted.into())))
+                }
+                (false, None) => {
+                    state.writers.insert(waiting);
+                    Poll::Pending
+                }
             }
-            (false, None) => {
-                state.writers.insert(cx.waker());
-                Poll::Pending
-            }
-        }
+        })
     }
 
     /// How many SYNs were sent before the dial failed.
@@ -334,12 +348,14 @@ impl Flow {
 
     /// Ready when a read would not wait.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.state.lock();
-        if state.is_readable() {
-            return Poll::Ready(());
-        }
-        state.readers.insert(cx.waker());
-        Poll::Pending
+        wait(cx.waker(), |waiting| {
+            let mut state = self.state.lock();
+            if state.is_readable() {
+                return Poll::Ready(());
+            }
+            state.readers.insert(waiting);
+            Poll::Pending
+        })
     }
 
     /// Takes bytes to send: `None` if there is no room for any.
@@ -386,12 +402,14 @@ impl Flow {
 
     /// Ready when a write would not wait.
     pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.state.lock();
-        if state.is_writable() {
-            return Poll::Ready(());
-        }
-        state.writers.insert(cx.waker());
-        Poll::Pending
+        wait(cx.waker(), |waiting| {
+            let mut state = self.state.lock();
+            if state.is_writable() {
+                return Poll::Ready(());
+            }
+            state.writers.insert(waiting);
+            Poll::Pending
+        })
     }
 
     /// Closes the send half: a FIN goes out after all that was written.
@@ -477,10 +495,19 @@ impl Flow {
     /// network is full. Not under the lock; `sending` keeps the order when several threads come here.
     fn send_all(self: &Arc<Self>, host: &Host, now: Instant, mut batch: Outbox, after: &mut After) {
         let sending = Sending(self);
+        let mut in_vain = 0;
         loop {
+            let waiting = batch.len();
             let refused = self.send_batch(host, now, &mut batch);
             let mut state = self.state.lock();
             if let Some(frame) = refused {
+                in_vain = if batch.len() + 1 == waiting { in_vain + 1 } else { 0 };
+                if in_vain > MAX_IN_VAIN {
+                    // A network that says it has room and takes nothing must not hold its caller for ever.
+                    host.stats.not_sent(DropReason::Full);
+                    drop(frame);
+                    continue;
+                }
                 state.take_back(frame, &mut batch);
                 state.full = true;
                 if let Some(engine) = &mut state.engine {

@@ -15,7 +15,7 @@ use super::flow::{End, Flow};
 use super::stream::TcpStream;
 use crate::Stack;
 use crate::host::{Host, StackHandle};
-use crate::wakers::{WakerSet, Wakeup};
+use crate::wakers::{WakerSet, Wakeup, wait};
 use crate::{ToEndpoint, endpoint};
 
 /// The connections that have come to a listener and were not accepted yet.
@@ -83,15 +83,17 @@ impl Backlog {
     }
 
     fn poll_next(&self, cx: &mut Context<'_>) -> Poll<io::Result<Arc<Flow>>> {
-        let mut queue = self.queue.lock();
-        if let Some(flow) = queue.ready.pop_front() {
-            return Poll::Ready(Ok(flow));
-        }
-        if queue.closed {
-            return Poll::Ready(Err(closed()));
-        }
-        queue.acceptors.insert(cx.waker());
-        Poll::Pending
+        wait(cx.waker(), |waiting| {
+            let mut queue = self.queue.lock();
+            if let Some(flow) = queue.ready.pop_front() {
+                return Poll::Ready(Ok(flow));
+            }
+            if queue.closed {
+                return Poll::Ready(Err(closed()));
+            }
+            queue.acceptors.insert(waiting);
+            Poll::Pending
+        })
     }
 
     /// Takes it out of the table, wakes who waits, and resets what was not accepted.

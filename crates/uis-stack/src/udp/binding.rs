@@ -12,7 +12,7 @@ use super::UdpMeta;
 use super::queue::Queue;
 use crate::endpoint::{check_peer, invalid, shown};
 use crate::host::Host;
-use crate::wakers::{WakerSet, Wakeup};
+use crate::wakers::{Waiting, WakerSet, Wakeup, wait};
 use crate::wire::{DiscardReason, Packet, UdpDatagram};
 
 /// What is bound at an address.
@@ -184,29 +184,37 @@ impl Binding {
         &self,
         host: &Host,
         waker: Option<&Waker>,
-        take: impl FnOnce(&mut Queue) -> Option<T>,
+        mut take: impl FnMut(&mut Queue) -> Option<T>,
     ) -> Poll<io::Result<T>> {
         host.check_open()?;
-        let mut state = self.state.lock();
-        state.check_open(host)?;
-        state.check_error()?;
-        let found = take(&mut state.queue);
-        if let (None, Some(waker)) = (&found, waker) {
-            state.readers.insert(waker);
+        let mut attempt = |waiting: Option<&mut Waiting<'_>>| {
+            let mut state = self.state.lock();
+            state.check_open(host)?;
+            state.check_error()?;
+            let found = take(&mut state.queue);
+            if let (None, Some(waiting)) = (&found, waiting) {
+                state.readers.insert(waiting);
+            }
+            found.map_or(Poll::Pending, |found| Poll::Ready(Ok(found)))
+        };
+        match waker {
+            Some(waker) => wait(waker, |waiting| attempt(Some(waiting))),
+            None => attempt(None),
         }
-        found.map_or(Poll::Pending, |found| Poll::Ready(Ok(found)))
     }
 
     /// Ready when receiving would not wait.
     pub(super) fn poll_readable(&self, host: &Host, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         host.check_open()?;
-        let mut state = self.state.lock();
-        state.check_open(host)?;
-        if state.queue.is_empty() && state.error.is_none() {
-            state.readers.insert(cx.waker());
-            return Poll::Pending;
-        }
-        Poll::Ready(Ok(()))
+        wait(cx.waker(), |waiting| {
+            let mut state = self.state.lock();
+            state.check_open(host)?;
+            if state.queue.is_empty() && state.error.is_none() {
+                state.readers.insert(waiting);
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(()))
+        })
     }
 
     /// Frees its address, forgets what was not read, and fails whoever waits. What is left of a datagram that is partly

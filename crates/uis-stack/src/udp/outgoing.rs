@@ -13,7 +13,7 @@ use super::{Binding, UdpMeta};
 use crate::endpoint::invalid;
 use crate::fragment::split;
 use crate::host::{Host, not_ours};
-use crate::wakers::Wakeup;
+use crate::wakers::{Waiting, Wakeup, wait};
 use crate::wire::{self, IPV4_HEADER, IPV6_HEADER, UDP_HEADER, UdpFields};
 
 /// The longest payload to IPv4, and to IPv6: the packet is no longer than the largest MTU of an interface. The length
@@ -140,28 +140,37 @@ impl Binding {
 
     /// The network is full, and nothing of the datagram has left.
     fn refused(self: &Arc<Self>, host: &Host, waker: Option<&Waker>) -> Poll<io::Result<usize>> {
-        let mut state = self.state.lock();
-        if let Some(waker) = waker {
-            state.writers.insert(waker);
-        }
-        let ask = !mem::replace(&mut state.sending.full, true);
-        drop(state);
+        let mut ask = false;
+        let mut note = |waiting: Option<&mut Waiting<'_>>| {
+            let mut state = self.state.lock();
+            if let Some(waiting) = waiting {
+                state.writers.insert(waiting);
+            }
+            ask |= !mem::replace(&mut state.sending.full, true);
+            Poll::Pending
+        };
+        let pending = match waker {
+            Some(waker) => wait(waker, |waiting| note(Some(waiting))),
+            None => note(None),
+        };
         if ask {
             self.ask_for_room(host);
         }
-        Poll::Pending
+        pending
     }
 
     /// Ready when sending would not wait, as far as the network has told.
     pub(super) fn poll_writable(&self, host: &Host, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         host.check_open()?;
-        let mut state = self.state.lock();
-        state.check_open(host)?;
-        if state.sending.full && state.error.is_none() {
-            state.writers.insert(cx.waker());
-            return Poll::Pending;
-        }
-        Poll::Ready(Ok(()))
+        wait(cx.waker(), |waiting| {
+            let mut state = self.state.lock();
+            state.check_open(host)?;
+            if state.sending.full && state.error.is_none() {
+                state.writers.insert(waiting);
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(()))
+        })
     }
 
     /// Sends what is left of a datagram: `false` if the network is still full.

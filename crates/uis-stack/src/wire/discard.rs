@@ -96,7 +96,7 @@ reasons! {
     SocketFull = "receive buffer full",
     /// It is a TCP segment that its connection cannot accept (RFC 9293 §3.10.7.4, RFC 5961).
     Sequence = "unacceptable TCP segment",
-    /// It was discarded to limit a rate.
+    /// It was discarded without the answer that is due to it: there were too many of these lately.
     Rate = "rate limit",
     /// It is for a connection that nobody holds any more.
     Orphan = "nobody holds its connection",
