@@ -1,16 +1,19 @@
 //! Packets of our own making, with their checksums: UDP, bare TCP segments, and ICMP.
 //!
 //! All come whole, in a buffer of [`uis_vnic::buffer`]; what is longer than an MTU is for
-//! [`split`](crate::fragment::split) to cut.
+//! [`split`](crate::fragment::split) to cut. The headers are etherparse's.
 
 use std::net::{IpAddr, SocketAddr};
 
+use etherparse::{
+    Icmpv4Header, Icmpv4Type, Icmpv6Header, Icmpv6Type, IpNumber, Ipv4Header, Ipv6Header, TcpHeader,
+    TransportHeader, UdpHeader, icmpv4, icmpv6,
+};
 use uis_vnic::buffer;
 
-use super::icmp::{self, kind};
 use super::{
-    Body, ICMP_HEADER, IPV4_HEADER, IPV6_HEADER, IcmpMessage, Packet, TCP_HEADER, TcpSegment, UDP_HEADER,
-    checksum, flags, protocol,
+    Body, ICMP_HEADER, IPV4_HEADER, IPV6_HEADER, IcmpMessage, Packet, TcpSegment, UDP_HEADER, checksum,
+    flags, icmp, protocol,
 };
 
 /// An ICMP error is at most this long, so that no path is too narrow for it (RFC 1812 §4.3.2.3).
@@ -60,19 +63,21 @@ pub(crate) fn udp(fields: &UdpFields, payload: &[u8]) -> Vec<u8> {
     let ip = Ip {
         src: fields.src.ip(),
         dst: fields.dst.ip(),
-        protocol: protocol::UDP,
+        protocol: IpNumber::UDP,
         hop_limit: fields.hop_limit,
         ecn: fields.ecn,
         ident: fields.ident,
         dont_fragment: fields.dont_fragment,
     };
-    ip.packet(UDP_HEADER + payload.len(), 6, |datagram| {
-        let len = datagram.len() as u16; // `packet` has seen to it that it fits
-        datagram[0..2].copy_from_slice(&fields.src.port().to_be_bytes());
-        datagram[2..4].copy_from_slice(&fields.dst.port().to_be_bytes());
-        datagram[4..6].copy_from_slice(&len.to_be_bytes());
-        datagram[UDP_HEADER..].copy_from_slice(payload);
-    })
+    let header = UdpHeader {
+        source_port: fields.src.port(),
+        destination_port: fields.dst.port(),
+        length: (UDP_HEADER + payload.len()) as u16, // `packet` sees to it that it fits
+        checksum: 0,
+    };
+    let mut packet = ip.packet(TransportHeader::Udp(header), payload);
+    checksum::fill_udp(&mut packet);
+    packet
 }
 
 /// A TCP segment without options.
@@ -84,23 +89,27 @@ pub(crate) fn tcp(fields: &TcpFields, payload: &[u8]) -> Vec<u8> {
     let ip = Ip {
         src: fields.src.ip(),
         dst: fields.dst.ip(),
-        protocol: protocol::TCP,
+        protocol: IpNumber::TCP,
         hop_limit: fields.hop_limit,
         ecn: 0,
         ident: fields.ident,
         dont_fragment: true,
     };
-    ip.packet(TCP_HEADER + payload.len(), 16, |segment| {
-        segment[0..2].copy_from_slice(&fields.src.port().to_be_bytes());
-        segment[2..4].copy_from_slice(&fields.dst.port().to_be_bytes());
-        segment[4..8].copy_from_slice(&fields.seq.to_be_bytes());
-        segment[8..12].copy_from_slice(&fields.ack.unwrap_or(0).to_be_bytes());
-        segment[12] = (TCP_HEADER as u8 / 4) << 4;
-        segment[13] = fields.flags & !flags::ACK | if fields.ack.is_some() { flags::ACK } else { 0 };
-        segment[14..16].copy_from_slice(&fields.window.to_be_bytes());
-        segment[18..20].fill(0); // urgent pointer
-        segment[TCP_HEADER..].copy_from_slice(payload);
-    })
+    let (src, dst) = (fields.src.port(), fields.dst.port());
+    let has = |flag| fields.flags & flag != 0;
+    let header = TcpHeader {
+        acknowledgment_number: fields.ack.unwrap_or(0),
+        ack: fields.ack.is_some(),
+        fin: has(flags::FIN),
+        syn: has(flags::SYN),
+        rst: has(flags::RST),
+        psh: has(flags::PSH),
+        urg: has(flags::URG),
+        ece: has(flags::ECE),
+        cwr: has(flags::CWR),
+        ..TcpHeader::new(src, dst, fields.seq, fields.window)
+    };
+    ip.packet(TransportHeader::Tcp(header), payload)
 }
 
 /// The reset that answers a segment for which there is no connection (RFC 9293 §3.10.7.1), or `None` if that is a
@@ -136,17 +145,22 @@ pub(crate) fn echo_reply(request: &Packet<'_>, hop_limit: u8, ident: u16) -> Opt
     if !is_unicast(request.dst) {
         return None;
     }
-    let kind = if request.dst.is_ipv4() { kind::V4_ECHO_REPLY } else { kind::V6_ECHO_REPLY };
-    let ip = Ip::reply_to(request, hop_limit, ident);
-    Some(ip.packet(bytes.len(), 2, |message| {
-        message.copy_from_slice(bytes);
-        message[0] = kind;
-    }))
+    let (header, data) = bytes.split_first_chunk::<ICMP_HEADER>()?;
+    // The code comes back with the rest.
+    let [_, code_u8, _, _, bytes5to8 @ ..] = *header;
+    let header = icmp_header(
+        request.dst.is_ipv4(),
+        Icmpv4Type::Unknown { type_u8: icmpv4::TYPE_ECHO_REPLY, code_u8, bytes5to8 },
+        Icmpv6Type::Unknown { type_u8: icmpv6::TYPE_ECHO_REPLY, code_u8, bytes5to8 },
+    );
+    Some(Ip::reply_to(request, hop_limit, ident).packet(header, data))
 }
 
 /// "Port unreachable", for a datagram to a port where nobody listens; `None` where no error may be sent.
 pub(crate) fn icmp_unreachable_port(offending: &Packet<'_>, hop_limit: u8, ident: u16) -> Option<Vec<u8>> {
-    icmp_error(offending, (kind::V4_UNREACHABLE, 3), (kind::V6_UNREACHABLE, 4), hop_limit, ident)
+    let v4 = Icmpv4Type::DestinationUnreachable(icmpv4::DestUnreachableHeader::Port);
+    let v6 = Icmpv6Type::DestinationUnreachable(icmpv6::DestUnreachableCode::Port);
+    icmp_error(offending, v4, v6, hop_limit, ident)
 }
 
 /// "Fragment reassembly time exceeded", about the first fragment of a datagram; `None` where no error may be sent.
@@ -155,33 +169,38 @@ pub(crate) fn icmp_time_exceeded_reassembly(
     hop_limit: u8,
     ident: u16,
 ) -> Option<Vec<u8>> {
-    icmp_error(first, (kind::V4_TIME_EXCEEDED, 1), (kind::V6_TIME_EXCEEDED, 1), hop_limit, ident)
+    let v4 = Icmpv4Type::TimeExceeded(icmpv4::TimeExceededCode::FragmentReassemblyTimeExceeded);
+    let v6 = Icmpv6Type::TimeExceeded(icmpv6::TimeExceededCode::FragmentReassemblyTimeExceeded);
+    icmp_error(first, v4, v6, hop_limit, ident)
 }
 
-/// An error of the given type and code for each family, quoting as much as fits.
+/// An error of the given type for each family, quoting as much as fits.
 fn icmp_error(
     offending: &Packet<'_>,
-    v4: (u8, u8),
-    v6: (u8, u8),
+    v4: Icmpv4Type,
+    v6: Icmpv6Type,
     hop_limit: u8,
     ident: u16,
 ) -> Option<Vec<u8>> {
     if !may_be_answered_with_an_error(offending) {
         return None;
     }
-    let ((kind, code), most) = if offending.dst.is_ipv4() {
-        (v4, MAX_ERROR_V4 - IPV4_HEADER - ICMP_HEADER)
+    let is_v4 = offending.dst.is_ipv4();
+    let most = if is_v4 {
+        MAX_ERROR_V4 - IPV4_HEADER - ICMP_HEADER
     } else {
-        (v6, MAX_ERROR_V6 - IPV6_HEADER - ICMP_HEADER)
+        MAX_ERROR_V6 - IPV6_HEADER - ICMP_HEADER
     };
     let quoted = &offending.bytes[..offending.bytes.len().min(most)];
-    let ip = Ip::reply_to(offending, hop_limit, ident);
-    Some(ip.packet(ICMP_HEADER + quoted.len(), 2, |message| {
-        message[..ICMP_HEADER].fill(0);
-        message[0] = kind;
-        message[1] = code;
-        message[ICMP_HEADER..].copy_from_slice(quoted);
-    }))
+    Some(Ip::reply_to(offending, hop_limit, ident).packet(icmp_header(is_v4, v4, v6), quoted))
+}
+
+fn icmp_header(is_v4: bool, v4: Icmpv4Type, v6: Icmpv6Type) -> TransportHeader {
+    if is_v4 {
+        TransportHeader::Icmpv4(Icmpv4Header::new(v4))
+    } else {
+        TransportHeader::Icmpv6(Icmpv6Header::new(v6))
+    }
 }
 
 /// RFC 1122 §3.2.2 and RFC 4443 §2.4: not about an ICMP error, a fragment other than the first, or what was sent to
@@ -215,7 +234,7 @@ fn is_unicast(addr: IpAddr) -> bool {
 struct Ip {
     src: IpAddr,
     dst: IpAddr,
-    protocol: u8,
+    protocol: IpNumber,
     hop_limit: u8,
     ecn: u8,
     ident: u16,
@@ -225,60 +244,57 @@ struct Ip {
 impl Ip {
     /// The header of an ICMP message to whoever sent `packet`.
     fn reply_to(packet: &Packet<'_>, hop_limit: u8, ident: u16) -> Self {
-        let protocol = if packet.dst.is_ipv4() { protocol::ICMP } else { protocol::ICMPV6 };
+        let protocol = if packet.dst.is_ipv4() { IpNumber::ICMP } else { IpNumber::IPV6_ICMP };
         Self { src: packet.dst, dst: packet.src, protocol, hop_limit, ecn: 0, ident, dont_fragment: false }
     }
 
-    /// A packet with `len` bytes behind the header, which `write` writes, all of them but the checksum at
-    /// `checksum_at`.
-    fn packet(&self, len: usize, checksum_at: usize, write: impl FnOnce(&mut [u8])) -> Vec<u8> {
-        let header_len = if self.src.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER };
-        let mut packet = buffer::take(header_len + len);
-        let (header, upper) = packet.split_at_mut(header_len);
-        let addresses = self.write(header, len);
-        write(upper);
-        if self.protocol == protocol::ICMP {
-            checksum::fill(upper, checksum_at);
-        } else {
-            checksum::fill_transport(addresses, self.protocol, upper, checksum_at);
-        }
-        packet
-    }
-
-    /// Writes the whole header, and says where in it the addresses are.
-    fn write<'h>(&self, header: &'h mut [u8], len: usize) -> &'h [u8] {
+    /// A whole packet, but for the checksum of UDP: that is over so many bytes that [`checksum`] is worth its while.
+    fn packet(&self, mut upper: TransportHeader, payload: &[u8]) -> Vec<u8> {
+        const FITS: &str = "an IP packet has at most 65,535 bytes";
+        const WRITTEN: &str = "a Vec takes what is written to it";
+        let ip_header = if self.src.is_ipv4() { IPV4_HEADER } else { IPV6_HEADER };
+        let len = upper.header_len() + payload.len();
+        let is_udp = matches!(upper, TransportHeader::Udp(_));
+        let mut packet = buffer::take(ip_header + len);
+        packet.clear();
         match (self.src, self.dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => {
-                let total =
-                    u16::try_from(IPV4_HEADER + len).expect("an IPv4 packet has at most 65,535 bytes");
-                header[0] = 0x45;
-                header[1] = self.ecn & 3;
-                header[2..4].copy_from_slice(&total.to_be_bytes());
-                header[4..6].copy_from_slice(&self.ident.to_be_bytes());
-                header[6] = if self.dont_fragment { 0x40 } else { 0 };
-                header[7] = 0;
-                header[8] = self.hop_limit;
-                header[9] = self.protocol;
-                header[12..16].copy_from_slice(&src.octets());
-                header[16..20].copy_from_slice(&dst.octets());
-                checksum::fill(header, 10);
-                &header[12..20]
+                let mut ip = Ipv4Header {
+                    ecn: (self.ecn & 3).try_into().expect("two bits"),
+                    identification: self.ident,
+                    dont_fragment: self.dont_fragment,
+                    time_to_live: self.hop_limit,
+                    protocol: self.protocol,
+                    source: src.octets(),
+                    destination: dst.octets(),
+                    ..Default::default()
+                };
+                ip.set_payload_len(len).expect(FITS);
+                if !is_udp {
+                    upper.update_checksum_ipv4(&ip, payload).expect(FITS);
+                }
+                ip.write(&mut packet).expect(WRITTEN);
             }
             (IpAddr::V6(src), IpAddr::V6(dst)) => {
-                let len =
-                    u16::try_from(len).expect("an IPv6 packet has at most 65,535 bytes behind its header");
-                header[0] = 0x60;
-                header[1] = (self.ecn & 3) << 4;
-                header[2..4].fill(0);
-                header[4..6].copy_from_slice(&len.to_be_bytes());
-                header[6] = self.protocol;
-                header[7] = self.hop_limit;
-                header[8..24].copy_from_slice(&src.octets());
-                header[24..40].copy_from_slice(&dst.octets());
-                &header[8..40]
+                let mut ip = Ipv6Header {
+                    traffic_class: self.ecn & 3,
+                    next_header: self.protocol,
+                    hop_limit: self.hop_limit,
+                    source: src.octets(),
+                    destination: dst.octets(),
+                    ..Default::default()
+                };
+                ip.set_payload_length(len).expect(FITS);
+                if !is_udp {
+                    upper.update_checksum_ipv6(&ip, payload).expect(FITS);
+                }
+                ip.write(&mut packet).expect(WRITTEN);
             }
             (src, dst) => panic!("{src} and {dst} must be of one family"),
         }
+        upper.write(&mut packet).expect(WRITTEN);
+        packet.extend_from_slice(payload);
+        packet
     }
 }
 
@@ -290,37 +306,6 @@ mod tests {
     };
     use crate::wire::{be16, be32, parse};
 
-    use etherparse::{IpHeaders, IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, PacketBuilder};
-
-    /// The same header by etherparse, with `len` bytes behind it.
-    fn oracle(ip: &Ip, len: usize) -> IpHeaders {
-        let hop_limit = ip.hop_limit;
-        match (ip.src, ip.dst) {
-            (IpAddr::V4(src), IpAddr::V4(dst)) => {
-                let protocol = IpNumber(ip.protocol);
-                let mut header =
-                    Ipv4Header::new(len as u16, hop_limit, protocol, src.octets(), dst.octets()).unwrap();
-                header.identification = ip.ident;
-                header.dont_fragment = ip.dont_fragment;
-                header.ecn = ip.ecn.try_into().unwrap();
-                IpHeaders::Ipv4(header, Default::default())
-            }
-            (IpAddr::V6(src), IpAddr::V6(dst)) => {
-                let header = Ipv6Header {
-                    traffic_class: ip.ecn,
-                    flow_label: Ipv6FlowLabel::ZERO,
-                    payload_length: len as u16,
-                    next_header: IpNumber(ip.protocol),
-                    hop_limit,
-                    source: src.octets(),
-                    destination: dst.octets(),
-                };
-                IpHeaders::Ipv6(header, Default::default())
-            }
-            _ => unreachable!("of one family"),
-        }
-    }
-
     fn src(v4: bool) -> SocketAddr {
         SocketAddr::new(testing::src(v4), 1000)
     }
@@ -330,7 +315,67 @@ mod tests {
     }
 
     #[test]
-    fn datagrams_are_what_etherparse_builds() {
+    fn a_datagram_byte_by_byte() {
+        let build = |v4| {
+            let fields = UdpFields {
+                src: src(v4),
+                dst: dst(v4),
+                hop_limit: 7,
+                ecn: 2,
+                ident: 0xabcd,
+                dont_fragment: false,
+            };
+            udp(&fields, b"abc")
+        };
+        let v4 = [
+            0x45, 0x02, 0x00, 0x1f, 0xab, 0xcd, 0x00, 0x00, 0x07, 0x11, 0x3b, 0xfc, // IPv4
+            192, 0, 2, 1, 10, 0, 0, 2, // 192.0.2.1 to 10.0.0.2
+            0x03, 0xe8, 0x00, 0x35, 0x00, 0x0b, 0x6b, 0x55, b'a', b'b', b'c',
+        ];
+        assert_eq!(build(true), v4);
+        let v6 = [
+            0x60, 0x20, 0x00, 0x00, 0x00, 0x0b, 0x11, 0x07, // IPv6
+            0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, // 2001:db8::1
+            0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, // to fd00::2
+            0x03, 0xe8, 0x00, 0x35, 0x00, 0x0b, 0x0c, 0x9c, b'a', b'b', b'c',
+        ];
+        assert_eq!(build(false), v6);
+    }
+
+    #[test]
+    fn a_segment_byte_by_byte() {
+        let build = |v4| {
+            let fields = TcpFields {
+                src: src(v4),
+                dst: dst(v4),
+                seq: 0xfedc_ba98,
+                ack: Some(5),
+                flags: flags::SYN,
+                window: 0x1234,
+                hop_limit: 64,
+                ident: 9,
+            };
+            tcp(&fields, &[])
+        };
+        let v4 = [
+            0x45, 0x00, 0x00, 0x28, 0x00, 0x09, 0x40, 0x00, 0x40, 0x06, 0x6e, 0xc4, // IPv4
+            192, 0, 2, 1, 10, 0, 0, 2, // 192.0.2.1 to 10.0.0.2
+            0x03, 0xe8, 0x00, 0x35, 0xfe, 0xdc, 0xba, 0x98, 0, 0, 0, 5, // ports, numbers
+            0x50, 0x12, 0x12, 0x34, 0x14, 0x04, 0x00, 0x00,
+        ];
+        assert_eq!(build(true), v4);
+        let v6 = [
+            0x60, 0x00, 0x00, 0x00, 0x00, 0x14, 0x06, 0x40, // IPv6
+            0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, // 2001:db8::1
+            0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, // to fd00::2
+            0x03, 0xe8, 0x00, 0x35, 0xfe, 0xdc, 0xba, 0x98, 0, 0, 0, 5, // ports, numbers
+            0x50, 0x12, 0x12, 0x34, 0xb5, 0x4a, 0x00, 0x00,
+        ];
+        assert_eq!(build(false), v6);
+    }
+
+    #[test]
+    fn datagrams() {
         for v4 in [true, false] {
             let most = if v4 { 65_507 } else { 65_527 };
             for (len, ecn, dont_fragment) in
@@ -340,21 +385,15 @@ mod tests {
                 let fields =
                     UdpFields { src: src(v4), dst: dst(v4), hop_limit: 7, ecn, ident: 0xabcd, dont_fragment };
                 let packet = udp(&fields, &payload);
-                let header = Ip {
-                    src: testing::src(v4),
-                    dst: testing::dst(v4),
-                    protocol: protocol::UDP,
-                    hop_limit: 7,
-                    ecn,
-                    ident: 0xabcd,
-                    dont_fragment,
-                };
-                let mut expected = Vec::new();
-                PacketBuilder::ip(oracle(&header, 8 + len))
-                    .udp(1000, 53)
-                    .write(&mut expected, &payload)
-                    .unwrap();
-                assert!(packet == expected, "IPv4 {v4}, {len} bytes");
+                let by_hand = edit(ip(v4, protocol::UDP, &testing::udp_datagram(&payload)), |p| {
+                    if v4 {
+                        (p[1], p[8]) = (ecn, 7);
+                        p[4..8].copy_from_slice(&[0xab, 0xcd, if dont_fragment { 0x40 } else { 0 }, 0]);
+                    } else {
+                        (p[1], p[7]) = (ecn << 4, 7);
+                    }
+                });
+                assert!(packet == by_hand, "IPv4 {v4}, {len} bytes");
 
                 let Ok(Packet { body: Body::Udp(datagram), ecn: found, .. }) = parse(&packet, false) else {
                     panic!()
@@ -365,50 +404,61 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_what_etherparse_builds() {
+    fn segments() {
+        use flags::{ACK, CWR, ECE, FIN, PSH, RST, SYN, URG};
         for v4 in [true, false] {
+            let at = if v4 { 20 } else { 40 };
             for (set, ack, payload) in [
-                (flags::SYN, None, &b""[..]),
-                (flags::SYN, Some(5), b""),
-                (flags::PSH, Some(u32::MAX), b"hello"),
-                (flags::FIN, Some(0), b"!"),
-                (flags::RST, None, b""),
+                (SYN, None, &b""[..]),
+                (SYN, Some(5), b""),
+                (PSH, Some(u32::MAX), b"hello"),
+                (FIN, Some(0), b"!"),
+                (RST, None, b""),
+                (URG | ECE | CWR, Some(1), b"?"),
             ] {
                 let fields = TcpFields {
                     src: src(v4),
                     dst: dst(v4),
                     seq: 0xfedc_ba98,
                     ack,
-                    flags: set | flags::ACK,
+                    // ACK is not taken from here.
+                    flags: set | if ack.is_none() { ACK } else { 0 },
                     window: 0x1234,
-                    hop_limit: 64,
+                    hop_limit: 33,
                     ident: 9,
                 };
                 let packet = tcp(&fields, payload);
-                let header = Ip {
-                    src: testing::src(v4),
-                    dst: testing::dst(v4),
-                    protocol: protocol::TCP,
-                    hop_limit: 64,
-                    ecn: 0,
-                    ident: 9,
-                    dont_fragment: true,
-                };
-                let mut builder =
-                    PacketBuilder::ip(oracle(&header, 20 + payload.len())).tcp(1000, 53, 0xfedc_ba98, 0x1234);
-                builder = match set {
-                    flags::SYN => builder.syn(),
-                    flags::PSH => builder.psh(),
-                    flags::FIN => builder.fin(),
-                    _ => builder.rst(),
-                };
-                if let Some(ack) = ack {
-                    builder = builder.ack(ack);
-                }
-                let mut expected = Vec::new();
-                builder.write(&mut expected, payload).unwrap();
-                assert_eq!(packet, expected, "IPv4 {v4}, flags {set:#x}");
+                let flags = set | if ack.is_some() { ACK } else { 0 };
+                let by_hand = edit(ip(v4, protocol::TCP, &tcp_segment(flags, &[], payload)), |p| {
+                    if v4 {
+                        p[4..9].copy_from_slice(&[0, 9, 0x40, 0, 33]);
+                    } else {
+                        p[7] = 33;
+                    }
+                    p[at + 2..at + 4].copy_from_slice(&53u16.to_be_bytes());
+                    p[at + 4..at + 8].copy_from_slice(&0xfedc_ba98u32.to_be_bytes());
+                    p[at + 8..at + 12].copy_from_slice(&ack.unwrap_or(0).to_be_bytes());
+                    p[at + 14..at + 16].copy_from_slice(&0x1234u16.to_be_bytes());
+                });
+                assert_eq!(packet, by_hand, "IPv4 {v4}, flags {set:#x}");
+                assert!(parse(&packet, false).is_ok());
             }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_one_packet() {
+        for (v4, most) in [(true, 65_507), (false, 65_527)] {
+            let fields = UdpFields {
+                src: src(v4),
+                dst: dst(v4),
+                hop_limit: 1,
+                ecn: 0,
+                ident: 0,
+                dont_fragment: false,
+            };
+            assert_eq!(udp(&fields, &vec![0; most]).len(), most + if v4 { 28 } else { 48 });
+            assert!(std::panic::catch_unwind(|| udp(&fields, &vec![0; most + 1])).is_err(), "IPv4 {v4}");
         }
     }
 

@@ -110,12 +110,21 @@ pub(crate) fn fill_transport(addresses: &[u8], protocol: u8, bytes: &mut [u8], a
 
 /// Writes the TCP checksum of a packet that has neither IP options nor extension headers.
 pub(crate) fn fill_tcp(packet: &mut [u8]) {
+    fill_bare(packet, super::protocol::TCP, 16);
+}
+
+/// Writes the UDP checksum of a packet that has neither IP options nor extension headers.
+pub(crate) fn fill_udp(packet: &mut [u8]) {
+    fill_bare(packet, super::protocol::UDP, 6);
+}
+
+fn fill_bare(packet: &mut [u8], protocol: u8, at: usize) {
     let (header, addresses) = match packet[0] >> 4 {
         4 => (super::IPV4_HEADER, 12..20),
         _ => (super::IPV6_HEADER, 8..40),
     };
-    let (ip, tcp) = packet.split_at_mut(header);
-    fill_transport(&ip[addresses], super::protocol::TCP, tcp, 16);
+    let (ip, upper) = packet.split_at_mut(header);
+    fill_transport(&ip[addresses], protocol, upper, at);
 }
 
 fn fill_from(initial: Partial, bytes: &mut [u8], at: usize) {
