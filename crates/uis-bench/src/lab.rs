@@ -123,7 +123,5 @@ async fn until_stopped(meter: &Arc<Meter>, work: impl Future<Output = io::Result
         meter.stopped().await;
         Ok(())
     };
-    let result = or(stopped, work).await;
-    meter.stop();
-    result
+    meter.ended(or(stopped, work).await)
 }

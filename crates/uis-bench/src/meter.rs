@@ -147,6 +147,16 @@ impl Meter {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// What one part of what is measured ended with. After the end of the measurement an error is only another part's
+    /// hanging up; before it, the part that has ended ends the measurement.
+    pub(crate) fn ended(&self, result: io::Result<()>) -> io::Result<()> {
+        if self.is_stopped() {
+            return Ok(());
+        }
+        self.stop();
+        result
+    }
+
     /// Whether the measurement is over.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
@@ -314,6 +324,21 @@ pub(crate) mod tests {
     fn a_panicking_run_does_not_hang_the_timekeeper() {
         let run = || Meter::measure(LONG, 1, |_| panic!("expected in this test"));
         assert!(std::panic::catch_unwind(run).is_err());
+    }
+
+    #[test]
+    fn hanging_up_at_the_end_is_no_error() {
+        let hang_up = || io::Result::Err(io::ErrorKind::ConnectionReset.into());
+        let reading = Meter::measure(SHORT, 1, |meter| {
+            meter.ready();
+            while !meter.is_stopped() {
+                meter.add(0, 1);
+            }
+            meter.ended(hang_up())
+        });
+        assert!(reading.is_ok());
+        let early = Meter::measure(LONG, 1, |meter| meter.ended(hang_up()));
+        assert_eq!(early.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, TcpStream};
 use std::thread;
 
-use super::{at_once, connect, ended};
+use super::{at_once, connect};
 use crate::meter::{Meter, Reading, Span};
 use crate::{READ, WRITE};
 
@@ -38,8 +38,8 @@ pub(crate) fn bulk_threads(at: IpAddr, flows: usize, span: Span) -> io::Result<R
         thread::scope(|scope| {
             let mut ends = Vec::new();
             for (flow, (server, client)) in pairs.into_iter().enumerate() {
-                ends.push(scope.spawn(move || ended(meter, send(server))));
-                ends.push(scope.spawn(move || ended(meter, receive(meter, flow, client))));
+                ends.push(scope.spawn(move || meter.ended(send(server))));
+                ends.push(scope.spawn(move || meter.ended(receive(meter, flow, client))));
             }
             ends.into_iter().try_for_each(|end| end.join().expect("neither end panics"))
         })

@@ -17,8 +17,6 @@ pub(crate) use set_ups::{set_ups, set_ups_threads};
 use std::io;
 use std::net::{IpAddr, TcpListener, TcpStream};
 
-use crate::meter::Meter;
-
 /// The name in the table.
 pub(crate) const NAME: &str = "kernel";
 
@@ -44,14 +42,4 @@ fn at_once(result: io::Result<usize>) -> io::Result<Option<usize>> {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// The result of one end's thread. An error after the end of the measurement is the other end's hanging up; one
-/// before it ends the measurement.
-fn ended(meter: &Meter, result: io::Result<()>) -> io::Result<()> {
-    if meter.is_stopped() {
-        return Ok(());
-    }
-    meter.stop();
-    result
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, TcpStream, UdpSocket};
 use std::thread;
 use std::time::Duration;
 
-use super::{at_once, connect, ended};
+use super::{at_once, connect};
 use crate::meter::{Meter, Reading, Span};
 
 /// Over TCP on one thread, counted in round trips.
@@ -110,8 +110,8 @@ fn two_threads(
     client: impl FnOnce() -> io::Result<()>,
 ) -> io::Result<()> {
     thread::scope(|scope| {
-        let server = scope.spawn(|| ended(meter, server()));
-        let client = ended(meter, client());
+        let server = scope.spawn(|| meter.ended(server()));
+        let client = meter.ended(client());
         server.join().expect("the server does not panic").and(client)
     })
 }

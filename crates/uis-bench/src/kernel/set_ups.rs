@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::ended;
 use crate::meter::{Meter, Reading, Span};
 
 /// How many connections go to one listener. The kernel remembers each closed one for a minute, and has fewer
@@ -72,8 +71,8 @@ pub(crate) fn set_ups_threads(at: IpAddr, span: Span) -> io::Result<Reading> {
             Ok(())
         };
         thread::scope(|scope| {
-            let server = scope.spawn(|| ended(meter, serve()));
-            let client = ended(meter, dial());
+            let server = scope.spawn(|| meter.ended(serve()));
+            let client = meter.ended(dial());
             // It waits for one more connection, perhaps elsewhere by now.
             while !server.is_finished() {
                 drop(TcpStream::connect(*lock(&to)));
