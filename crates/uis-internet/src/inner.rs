@@ -93,4 +93,8 @@ impl VnicNetwork for Inner {
     fn on_room(&self, waker: &Waker) {
         self.queue.on_room(waker);
     }
+
+    fn queued(&self) -> Option<usize> {
+        Some(self.queue.len())
+    }
 }

@@ -307,6 +307,10 @@ impl VnicNetwork for Internet {
     fn on_room(&self, waker: &Waker) {
         self.inner.on_room(waker);
     }
+
+    fn queued(&self) -> Option<usize> {
+        self.inner.queued()
+    }
 }
 
 impl fmt::Debug for Internet {

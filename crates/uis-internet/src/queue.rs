@@ -147,6 +147,10 @@ impl Queue {
         wakeup.wake();
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.state.lock().frames.len()
+    }
+
     pub(crate) fn on_room(&self, waker: &Waker) {
         let mut state = self.state.lock();
         state.room.join(waker);

@@ -10,7 +10,7 @@ use common::*;
 use futures_lite::StreamExt;
 use futures_lite::future::block_on;
 use uis_internet::{DEFAULT_MAX_IN_FLIGHT, Internet};
-use uis_vnic::{DropReason, MTU_ETHERNET, SendError, Vnic};
+use uis_vnic::{DropReason, MTU_ETHERNET, SendError, Vnic, VnicNetwork};
 
 const TO: &str = "10.0.0.1";
 
@@ -64,6 +64,7 @@ fn bulk_leaves_an_eighth_for_the_rest() {
         assert_eq!(fill(&vnic, &rest), max - bulk);
         let stats = internet.stats();
         assert_eq!((stats.sent, stats.queued, stats.refused), (max as u64, max as u64, 2));
+        assert_eq!((vnic.queued(), VnicNetwork::queued(&internet)), (Some(max), Some(max)));
         // In any order: what counts is how full it is.
         for _ in 0..max - bulk {
             drop(internet.in_flight().try_recv().unwrap());

@@ -7,7 +7,7 @@ use crate::{Frame, SendError};
 
 /// Where a [`Vnic`](crate::Vnic) sends: an internet, a wire, or anything that wraps one of these.
 ///
-/// Both methods may be called from any thread, also from a timer's, so they must not block. They may be called
+/// Its methods may be called from any thread, also from a timer's, so they must not block. They may be called
 /// from inside [`Dispatcher::receive_frame`]: a network that passes frames on at once must not recurse without
 /// bound when the receiver answers at once.
 ///
@@ -39,6 +39,10 @@ use crate::{Frame, SendError};
 ///     fn on_room(&self, waker: &Waker) {
 ///         self.inner.on_room(waker);
 ///     }
+///
+///     fn queued(&self) -> Option<usize> {
+///         self.inner.queued()
+///     }
 /// }
 /// ```
 pub trait VnicNetwork: Send + Sync + 'static {
@@ -56,6 +60,12 @@ pub trait VnicNetwork: Send + Sync + 'static {
     /// A waker that is waiting already (by [`Waker::will_wake`]) keeps its place and is not taken twice. A network that
     /// never answers [`SendError::Full`] may do nothing here.
     fn on_room(&self, waker: &Waker);
+
+    /// How many frames wait in the network to be taken out of it, if it knows: to say, when nothing is answered, that nobody
+    /// moves them. Whoever wraps a network passes the question on, as otherwise the answer is `None`.
+    fn queued(&self) -> Option<usize> {
+        None
+    }
 }
 
 impl<N: VnicNetwork + ?Sized> VnicNetwork for Arc<N> {
@@ -65,6 +75,10 @@ impl<N: VnicNetwork + ?Sized> VnicNetwork for Arc<N> {
 
     fn on_room(&self, waker: &Waker) {
         (**self).on_room(waker);
+    }
+
+    fn queued(&self) -> Option<usize> {
+        (**self).queued()
     }
 }
 

@@ -110,6 +110,10 @@ impl VnicNetwork for Wire {
             waker.wake();
         }
     }
+
+    fn queued(&self) -> Option<usize> {
+        Some(self.state.lock().queue.len())
+    }
 }
 
 impl Wire {

@@ -382,6 +382,20 @@ impl Vnic {
         }
     }
 
+    /// How many frames wait in the network to be taken out of it, whoever sent them; `None` if it does not say. See
+    /// [`VnicNetwork::queued`].
+    ///
+    /// ```
+    /// # use uis_vnic::*;
+    /// let (vnic, _peer) = Vnic::pair(MTU_ETHERNET, uis_clock::SystemClock::new())?;
+    /// assert_eq!(vnic.queued(), Some(0), "a pair delivers at once");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn queued(&self) -> Option<usize> {
+        self.shared.network.queued()
+    }
+
     /// Calls `hook` once when the interface is closed: by [`close`](Self::close), or when its last handle goes. If it is
     /// closed already, at once.
     ///

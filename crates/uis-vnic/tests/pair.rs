@@ -143,7 +143,10 @@ fn overfill(then: impl Fn(&Vnic) + Send + Sync + 'static) -> Vec<u32> {
 
 #[test]
 fn the_queue_is_bounded() {
-    assert_eq!(overfill(|_| {}), (0..=CAPACITY as u32).collect::<Vec<_>>());
+    assert_eq!(
+        overfill(|a| assert_eq!(a.queued(), Some(CAPACITY))),
+        (0..=CAPACITY as u32).collect::<Vec<_>>()
+    );
 }
 
 #[test]

@@ -5,12 +5,13 @@ mod common;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
+use std::task::Waker;
 use std::thread;
 use std::time::Duration;
 
 use common::{Bucket, Log, Receiver, attach, number, packet, packet_of, panic_of, waker, weak};
 use uis_clock::{SystemClock, VirtualClock};
-use uis_vnic::{DropReason, Frame, MTU_ETHERNET, SendError, Vnic};
+use uis_vnic::{DropReason, Frame, MTU_ETHERNET, SendError, Vnic, VnicNetwork};
 
 fn vnic() -> (Vnic, Arc<Bucket>) {
     let network = Bucket::with_room(usize::MAX);
@@ -86,6 +87,32 @@ fn what_a_network_says_reaches_the_sender() {
     vnic.close();
     vnic.on_room(&waker);
     assert_eq!(woken.take(), [()], "there is nothing to wait for");
+}
+
+#[test]
+fn a_network_may_say_how_many_frames_wait() {
+    struct Store(Bucket);
+    impl VnicNetwork for Store {
+        fn send_frame(&self, frame: Frame) -> Result<(), SendError> {
+            self.0.send_frame(frame)
+        }
+        fn on_room(&self, waker: &Waker) {
+            self.0.on_room(waker);
+        }
+        fn queued(&self) -> Option<usize> {
+            Some(self.0.frames.lock().unwrap().len())
+        }
+    }
+    let silent = Vnic::new(MTU_ETHERNET, Bucket::with_room(1), SystemClock::new()).unwrap();
+    assert_eq!(silent.queued(), None);
+
+    let store = Arc::new(Store(Arc::into_inner(Bucket::with_room(9)).unwrap()));
+    // Also through an `Arc` that is itself the network.
+    let vnic = Vnic::new(MTU_ETHERNET, Arc::new(store), SystemClock::new()).unwrap();
+    for n in 0..3 {
+        assert_eq!(vnic.queued(), Some(n));
+        vnic.write(packet(n as u32)).unwrap();
+    }
 }
 
 #[test]
