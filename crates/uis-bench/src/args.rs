@@ -29,7 +29,7 @@ What is measured:
       --no-yardsticks     uis alone, as a profiler wants it
 
 How:
-      --duration SECS     of each measurement, after its warm-up (default: 0.5, with --quick less)
+      --duration SECS     of each measurement, after its warm-up (default: 0.5, with --quick 0.2)
       --runs N            how often each is measured (default: 3); the median is reported
       --client-addr ADDR  the client's address on the simulated internet
       --server-addr ADDR  the server's

@@ -1,9 +1,9 @@
 //! The benchmarks of uis, as `cargo xtask bench` launches them.
 //!
-//! A [scenario](scenario) has cases. A [case](case) has a subject, which is uis, and yardsticks: a
+//! A [scenario] has cases. A [case] has a subject, which is uis, and yardsticks: a
 //! [bare pair of smoltcp interfaces](bare), the [kernel's loopback](kernel), or uis itself without the very thing
-//! that the case is about. Each is run in its turn under a [meter](meter), which cuts a window out of the middle of
-//! the run; the figures become lines of a [table](table) and [rows](rows) of JSON.
+//! that the case is about. Each is run in its turn under a [meter], which cuts a window out of the middle of
+//! the run; the figures become lines of a [table] and [rows] of JSON.
 
 mod args;
 mod bare;
@@ -33,7 +33,7 @@ const READ: usize = 64 << 10;
 /// How long a window is, unless asked otherwise.
 const WINDOW: Duration = Duration::from_millis(500);
 /// The same in a hurry.
-const QUICK_WINDOW: Duration = Duration::from_millis(250);
+const QUICK_WINDOW: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
     let result = match args::parse(std::env::args_os().skip(1)) {

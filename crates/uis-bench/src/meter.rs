@@ -34,6 +34,12 @@ impl Span {
     pub(crate) fn of(window: Duration) -> Self {
         Self { warm_up: (window / 5).min(Duration::from_millis(200)), window }
     }
+
+    /// Long enough for each of so many flows to have its turn several times.
+    pub(crate) fn for_flows(self, flows: usize) -> Self {
+        let times = if flows < 500 { 1 } else { 3 };
+        Self { warm_up: self.warm_up * times, window: self.window * times }
+    }
 }
 
 /// The counters of one measurement, and the word that it is over.

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use crate::case::{Case, Measured, Metric, Summary};
 
 /// How wide the left column is.
-const LABEL: usize = 42;
+const LABEL: usize = 46;
 
 /// How to read what follows.
 pub(crate) fn legend(runs: usize) -> String {
@@ -43,7 +43,7 @@ pub(crate) fn lines(case: &Case, measured: &Measured) -> String {
                 Err(_) => None,
             })
             .collect();
-        let line = format!("{label:LABEL$}{value:>15}  {bounds:19}  {}", compared.join("   "));
+        let line = format!("{label:LABEL$}{value:>15}  {bounds:23}  {}", compared.join("   "));
         text.push_str(line.trim_end());
         text.push('\n');
     }
@@ -150,7 +150,7 @@ mod tests {
         let measured = case.measure(Span::of(Duration::from_millis(1)), 3, |_, _| {}).unwrap();
         assert_eq!(
             lines(&case, &measured),
-            "  one thread, MTU 1500, 1 flow                30.0 Gbit/s  (20.0 – 40.0)        0.50 × smoltcp 60.0\n"
+            "  one thread, MTU 1500, 1 flow                    30.0 Gbit/s  (20.0 – 40.0)            0.50 × smoltcp 60.0\n"
         );
     }
 

@@ -53,13 +53,17 @@ fn cases(options: &Options) -> Vec<Case> {
 
 fn one(drive: Drive, net: Net, flows: usize) -> Case {
     let metrics: &[Metric] = if flows == 1 { &[THROUGHPUT] } else { &[THROUGHPUT, FAIRNESS] };
-    let subject = move |span| uis(drive, net, flows, span, lab::deliver).map(|reading| values(&reading));
+    let subject = move |span: Span| {
+        uis(drive, net, flows, span.for_flows(flows), lab::deliver).map(|reading| values(&reading))
+    };
     let mut case = case("bulk", drive.name(), net, flows, metrics, Box::new(subject));
     let plural = if flows == 1 { "flow" } else { "flows" };
     case.label = format!("{}, MTU {}, {flows} {plural}", case.label, net.mtu);
     let case = match drive {
         Drive::Threads => case,
-        _ => case.against(bare::NAME, net.mtu, move |span| bare::bulk(net, flows, span).map(|r| values(&r))),
+        _ => case.against(bare::NAME, net.mtu, move |span| {
+            bare::bulk(net, flows, span.for_flows(flows)).map(|reading| values(&reading))
+        }),
     };
     // Two sockets a flow: more would meet the limit of open files.
     if flows > 400 || drive == Drive::OwnLoop {
@@ -67,7 +71,7 @@ fn one(drive: Drive, net: Net, flows: usize) -> Case {
     }
     let measure = if drive == Drive::Threads { kernel::bulk_threads } else { kernel::bulk };
     case.against(kernel::NAME, facts::loopback_mtu(), move |span| {
-        measure(net.loopback(), flows, span).map(|reading| values(&reading))
+        measure(net.loopback(), flows, span.for_flows(flows)).map(|reading| values(&reading))
     })
 }
 

@@ -20,7 +20,7 @@ use crate::net::Net;
 
 pub(crate) const IDLE: Scenario = Scenario {
     name: "idle",
-    about: "TCP round trips beside idle connections between the same two stacks; and the memory of a connection's two ends",
+    about: "TCP round trips beside idle connections between the same two stacks; and the memory of both ends of a connection",
     cases,
 };
 
@@ -54,7 +54,7 @@ fn cases(options: &Options) -> Vec<Case> {
         for (small, mode) in [(false, "default buffers"), (true, "small buffers")] {
             let subject = move |_| Ok(vec![weigh(most, small)? / 1e3]);
             let mut case = case("idle", mode, net, most, &[MEMORY], Box::new(subject));
-            case.label = format!("memory of one of {most} pairs, {mode}");
+            case.label = format!("one of {most} pairs, {mode}");
             cases.push(case);
         }
     }
