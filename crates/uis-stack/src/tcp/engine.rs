@@ -11,13 +11,15 @@ use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer, State};
 use smoltcp::wire::{HardwareAddress, IpCidr};
 use uis_clock::Instant;
 
+use super::cwnd::Cwnd;
 use super::device::{Outbox, Wire};
 use super::flow_time::FlowTime;
 use super::header::Header;
 use super::isn;
+use super::recovery::{Action, Recovery};
 use super::rto::Rto;
 use super::seq::Seq;
-use super::shield::{self, Shield, Verdict};
+use super::shield::{self, Fix, Shield, Verdict};
 use crate::config::{Congestion, Keepalive, StackConfig};
 use crate::wire::{self, DiscardReason, Packet, TcpFields, TcpSegment, flags};
 
@@ -64,6 +66,7 @@ pub(crate) struct Engine {
     nodelay: bool,
     send_limit: usize,
     max_send_limit: usize,
+    congestion: Congestion,
     ack_delay: Duration,
     syn_retries: u32,
     retries: u32,
@@ -72,9 +75,15 @@ pub(crate) struct Engine {
     heard: Instant,
     keepalives: u32,
     window_probes: u32,
-    /// Whether the last segment was a duplicate acknowledgment, which may make smoltcp send again.
-    dup_acked: bool,
-    /// Whether duplicate acknowledgments came, traces of which a socket keeps when it is used again.
+    cwnd: Cwnd,
+    recovery: Recovery,
+    /// The window that smoltcp believes the peer offers: the peer's or the congestion window.
+    fed_window: u32,
+    /// What smoltcp sends next. After a time-out that is less than what was sent already.
+    snd_next: Seq,
+    /// When something was sent last.
+    sent_at: Instant,
+    /// Whether smoltcp has been fed duplicate acknowledgments last, of which a socket keeps traces when it is used again.
     duplicates: bool,
     hop_limit: u8,
 }
@@ -122,11 +131,7 @@ impl Engine {
             }
         };
         let socket = sockets.get_mut::<Socket<'_>>(handle);
-        socket.set_congestion_control(match config.congestion {
-            Congestion::Cubic => CongestionControl::Cubic,
-            Congestion::Reno => CongestionControl::Reno,
-            Congestion::None => CongestionControl::None,
-        });
+        socket.set_congestion_control(CongestionControl::None);
         socket.set_hop_limit(Some(config.ttl));
         socket.set_ack_delay(
             config
@@ -150,6 +155,7 @@ impl Engine {
             nodelay: config.nodelay,
             send_limit: SEND_LIMIT.min(config.send_buffer),
             max_send_limit: config.send_buffer,
+            congestion: config.congestion,
             ack_delay: config.delayed_ack.unwrap_or_default(),
             syn_retries: config.syn_retries,
             retries: config.retries,
@@ -157,7 +163,11 @@ impl Engine {
             heard: now,
             keepalives: 0,
             window_probes: 0,
-            dup_acked: false,
+            cwnd: Cwnd::new(config.congestion, mtu - header_len(local)),
+            recovery: Recovery::new(Seq(isn)),
+            fed_window: 0,
+            snd_next: Seq(isn),
+            sent_at: now,
             duplicates: false,
             hop_limit: config.ttl,
         };
@@ -208,17 +218,21 @@ impl Engine {
         out: &mut Outbox,
     ) -> Result<(), DiscardReason> {
         let state = self.state();
+        let flow_now = self.time.flow(now);
         let window_was_closed = self.shield.peer_window() == 0;
         let mut ack_after = false;
         match self.shield.judge(seg, state, &self.rto, self.rcv_nxt()) {
-            Verdict::Feed => self.feed(now, packet, seg, out),
+            Verdict::Feed if is_pure_ack(seg) && !self.is_opening() => {
+                self.on_pure_ack(now, packet, seg, out)
+            }
+            Verdict::Feed => {
+                self.feed(now, packet, seg, out);
+                self.on_fed(now, state, seg, out);
+            }
             Verdict::Rewrite { fix, ack_after: ack } => {
                 ack_after = ack;
-                let bare = wire::strip_extensions(packet, seg);
-                let header_len = bare.len() - seg.bytes.len();
-                let packet = shield::rewritten(&bare, header_len, seg.header_len, &fix);
-                self.feed_bytes(now, &packet, out);
-                uis_vnic::buffer::give(packet);
+                self.feed_fixed(now, packet, seg, &fix, out);
+                self.on_fed(now, state, seg, out);
             }
             Verdict::Ack => {
                 self.send_ack(out);
@@ -233,28 +247,15 @@ impl Engine {
             Verdict::Heard => {}
             Verdict::Drop => return Err(DiscardReason::Sequence),
         }
-        let flow_now = self.time.flow(now);
-        self.duplicates |=
-            seg.payload.is_empty() && Seq(seg.ack) == self.rto.una() && self.rto.in_flight() > 0;
         self.heard = flow_now;
         (self.keepalives, self.window_probes) = (0, 0);
-        match state {
-            State::Listen | State::SynSent => {
-                if matches!(self.state(), State::SynReceived | State::Established) {
-                    self.shield.on_syn(seg);
-                    if seg.has(flags::ACK) {
-                        self.rto.on_ack(flow_now, Seq(seg.ack));
-                    }
-                }
-            }
-            _ if seg.has(flags::ACK) && !seg.has(flags::RST) => self.rto.on_ack(flow_now, Seq(seg.ack)),
-            _ => {}
-        }
-        if window_was_closed && self.shield.peer_window() > 0 && !self.is_opening() {
+        if window_was_closed
+            && self.shield.peer_window() > 0
+            && !self.is_opening()
+            && self.rto.in_flight() > 0
+        {
             // Whatever went beyond the closed window was thrown away there.
-            if self.rto.in_flight() > 0 {
-                self.retransmit(now, out);
-            }
+            self.retransmit(now, out);
         }
         if ack_after {
             self.send_ack(out);
@@ -266,9 +267,76 @@ impl Engine {
         Ok(())
     }
 
+    /// Takes in an acknowledgment without data, of which smoltcp sees what the congestion window allows.
+    fn on_pure_ack(&mut self, now: Instant, packet: &Packet<'_>, seg: &TcpSegment<'_>, out: &mut Outbox) {
+        let (una, in_flight) = (self.rto.una(), self.rto.in_flight());
+        let says_window = self.shield.window_changed() && !self.recovery.has_duplicates();
+        // Options on a bare acknowledgment are selective ones (RFC 2018), since nothing else is negotiated.
+        let selective = seg.header_len > wire::TCP_HEADER;
+        if Seq(seg.ack) == una && in_flight > 0 && seg.window > 0 && (selective || !says_window) {
+            match self.recovery.on_duplicate(una, self.rto.nxt()) {
+                Action::None if !self.recovery.is_active() => {}
+                Action::None => self.feed_acked(now, packet, seg, out),
+                action => self.act(now, action, out),
+            }
+            return;
+        }
+        let action = self.on_progress(now, Seq(seg.ack));
+        self.feed_acked(now, packet, seg, out);
+        self.act(now, action, out);
+    }
+
+    /// smoltcp has seen this segment, which was more than an acknowledgment, in `state`.
+    fn on_fed(&mut self, now: Instant, state: State, seg: &TcpSegment<'_>, out: &mut Outbox) {
+        if matches!(state, State::Listen | State::SynSent) {
+            if matches!(self.state(), State::SynReceived | State::Established) {
+                self.shield.on_syn(seg);
+                self.cwnd = Cwnd::new(self.congestion, self.mss());
+                self.fed_window = seg.window.into();
+            } else {
+                return;
+            }
+        } else {
+            self.fed_window = self.shield.peer_window();
+        }
+        if seg.has(flags::ACK) && !seg.has(flags::RST) {
+            let action = self.on_progress(now, Seq(seg.ack));
+            self.act(now, action, out);
+        }
+    }
+
+    /// The peer has acknowledged everything before `ack`, which may be nothing new.
+    fn on_progress(&mut self, now: Instant, ack: Seq) -> Action {
+        let (una, in_flight) = (self.rto.una(), self.rto.in_flight());
+        let now = self.time.flow(now);
+        self.rto.on_ack(now, ack);
+        let acked = self.rto.una() - una;
+        if acked == 0 {
+            return Action::None;
+        }
+        self.snd_next = self.snd_next.max(ack);
+        self.duplicates = false;
+        let action = self.recovery.on_progress(now, self.rto.una(), self.rto.nxt());
+        if action == Action::None {
+            let most = (self.shield.peer_window() as usize).min(self.max_send_limit);
+            self.cwnd.on_ack(now, acked as usize, in_flight as usize, self.rto.srtt(), most);
+        }
+        action
+    }
+
+    fn act(&mut self, now: Instant, action: Action, out: &mut Outbox) {
+        if action == Action::Enter {
+            self.cwnd.on_loss(self.time.flow(now));
+        }
+        if action != Action::None {
+            self.resend_first(now, out);
+        }
+    }
+
     /// Lets smoltcp emit what it has, as far as the outbox has room. Says whether it may have more.
     pub(crate) fn pump(&mut self, now: Instant, out: &mut Outbox) -> bool {
         let mut empty = 0;
+        self.hold_to_window(now, out);
         while out.has_room() {
             let sent = out.len();
             self.avoid_silly_segments();
@@ -277,6 +345,9 @@ impl Engine {
                 return false;
             }
             let header = self.note(now, out, sent);
+            if header.seq_len() > 0 && header.seq == self.rto.una() {
+                self.snd_next = header.seq + header.seq_len(); // smoltcp has gone back
+            }
             if header.is_pure_ack() && !self.is_closing() {
                 return false; // data would have gone first
             }
@@ -293,8 +364,8 @@ impl Engine {
     pub(crate) fn is_quiet(&self) -> bool {
         self.state() == State::Established
             && !self.fin_wanted
-            && self.socket().send_queue() == self.rto.in_flight() as usize
-            && !self.dup_acked
+            && self.socket().send_queue() == (self.snd_next - self.rto.una()) as usize
+            && !self.duplicates
             && self.shield.acked() == self.rcv_nxt()
             && !self.owes_window()
     }
@@ -376,7 +447,8 @@ impl Engine {
         let rto = self.rto.deadline().and_then(|at| self.time.real(at));
         let smol = if self.smoltcp_waits() { self.smoltcp_deadline(now) } else { None };
         let keepalive = self.keepalive_at().and_then(|at| self.time.real(at));
-        [rto, smol, keepalive].into_iter().flatten().min()
+        let probe = self.loss_probe_at().and_then(|at| self.time.real(at));
+        [rto, smol, keepalive, probe].into_iter().flatten().min()
     }
 
     /// Whether smoltcp may be waiting for something that comes before our own retransmission timer.
@@ -412,8 +484,15 @@ impl Engine {
             if self.rto.backoffs() >= retries {
                 return Err(GaveUp::Unanswered);
             }
+            self.cwnd.on_timeout(self.rto.backoffs() > 0);
+            self.recovery.on_timeout(flow_now, self.rto.nxt());
             self.rto.on_timeout(flow_now);
+            self.snd_next = self.rto.una();
+            self.hold_to_window(now, out);
             self.retransmit(now, out);
+        } else if self.loss_probe_at().is_some_and(|at| at <= flow_now) {
+            let action = self.recovery.on_probe(flow_now, self.rto.nxt());
+            self.act(now, action, out);
         }
         self.put_off_smoltcp(now);
         if self.window_probes > self.retries {
@@ -427,8 +506,7 @@ impl Engine {
             }
             self.keepalives += 1;
             // RFC 9293 §3.8.4: a sequence number just below what the peer expects, and no data.
-            let (una, rcv_nxt) = (self.rto.una(), self.rcv_nxt());
-            self.emit_own(out, una - 1, rcv_nxt);
+            self.emit_own(out, self.rto.una() - 1, flags::ACK);
         }
         self.pump(now, out);
         Ok(())
@@ -497,6 +575,7 @@ impl Engine {
             return;
         }
         self.mtu = mtu;
+        self.cwnd.set_mss(self.mss());
         // An interface reads its device's MTU when it is made. The socket does not mind another one, so long as it
         // has the address by the time the socket is asked to send.
         let mut out = Outbox::default();
@@ -527,16 +606,66 @@ impl Engine {
     }
 
     /// Makes smoltcp send its first unacknowledged segment, and start its timer with that.
-    ///
-    /// It has none left though something is in flight when the peer has closed its window and opened it again.
     fn resend_first(&mut self, now: Instant, out: &mut Outbox) {
-        // The first tells smoltcp the window, which keeps it from being a duplicate; then three make a fast retransmit.
-        let window = self.shield.peer_window_field().max(1);
+        let una = self.rto.una();
+        if self.unsent() == 0 {
+            // Nothing but a FIN, which smoltcp sends again by its timer only.
+            if self.rto.in_flight() == 1 {
+                self.emit_own(out, una, flags::FIN | flags::ACK);
+                self.rto.on_sent(self.time.flow(now), una, una + 1);
+            }
+            return;
+        }
+        let scale = self.shield.peer_scale();
+        let mut window = self.desired_window().max(1);
+        if window == (self.fed_window >> scale) as u16 {
+            window = if window > 1 { window - 1 } else { 2 };
+        }
+        // The first tells smoltcp another window, which keeps it from counting; the next three make a fast retransmit.
         for _ in 0..4 {
             self.feed_forged_ack(now, window, out);
         }
         self.duplicates = true;
-        self.pump(now, out);
+        let sent = out.len();
+        self.egress(now, out);
+        if out.len() > sent {
+            self.note(now, out, sent);
+        }
+    }
+
+    /// When the absence of acknowledgments is to be taken for a loss.
+    fn loss_probe_at(&self) -> Option<Instant> {
+        let waits = self.rto.in_flight() > 0 && !self.is_opening() && self.shield.peer_window() > 0;
+        if waits { self.recovery.probe_at(self.rto.srtt(), self.ack_delay) } else { None }
+    }
+
+    /// The window field that smoltcp should see: the peer's, unless the congestion window is smaller.
+    fn desired_window(&self) -> u16 {
+        let offered = self.shield.peer_window_field();
+        let inflated =
+            self.recovery.inflation().saturating_mul(self.mss()).saturating_add(self.cwnd.window());
+        let scale = self.shield.peer_scale();
+        u16::try_from(inflated.div_ceil(1 << scale)).map_or(offered, |allowed| allowed.min(offered))
+    }
+
+    /// Tells smoltcp of the congestion window, if it would else send more than that, or less than it may.
+    fn hold_to_window(&mut self, now: Instant, out: &mut Outbox) {
+        if self.is_opening() || self.unsent() == 0 {
+            return;
+        }
+        if self.snd_next == self.rto.una() && self.time.flow(now) - self.sent_at > self.rto.rto() {
+            self.cwnd.on_idle();
+        }
+        let desired = self.desired_window();
+        let allowed = u32::from(desired) << self.shield.peer_scale();
+        if allowed != self.fed_window && (self.unsent() as u64) > u64::from(allowed.min(self.fed_window)) {
+            self.feed_forged_ack(now, desired, out);
+        }
+    }
+
+    /// The largest payload of a segment, by the path and by what the peer takes.
+    fn mss(&self) -> usize {
+        self.shield.peer_mss().min(self.mtu - header_len(self.local))
     }
 
     /// Keeps smoltcp's retransmission timer, whose cap is lower, from firing before ours.
@@ -583,6 +712,36 @@ impl Engine {
         }
     }
 
+    /// Feeds a copy of the segment with changes.
+    fn feed_fixed(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        seg: &TcpSegment<'_>,
+        fix: &Fix,
+        out: &mut Outbox,
+    ) {
+        let header_len = wire::IPV4_HEADER + if self.local.is_ipv4() { 0 } else { 20 };
+        let fixed = if seg.bare {
+            shield::rewritten(packet.bytes, header_len, seg.header_len, fix)
+        } else {
+            shield::rewritten(&wire::strip_extensions(packet, seg), header_len, seg.header_len, fix)
+        };
+        self.feed_bytes(now, &fixed, out);
+        uis_vnic::buffer::give(fixed);
+    }
+
+    /// Feeds an acknowledgment with the window that smoltcp should see.
+    fn feed_acked(&mut self, now: Instant, packet: &Packet<'_>, seg: &TcpSegment<'_>, out: &mut Outbox) {
+        let window = self.desired_window();
+        self.fed_window = u32::from(window) << self.shield.peer_scale();
+        if window == seg.window {
+            return self.feed(now, packet, seg, out);
+        }
+        let fix = Fix { ack: Seq(seg.ack), window, len: 0, keep_end: true };
+        self.feed_fixed(now, packet, seg, &fix, out);
+    }
+
     fn feed_bytes(&mut self, now: Instant, bytes: &[u8], out: &mut Outbox) {
         let sent = out.len();
         let mut wire = Wire::new(Some(bytes), out, self.mtu);
@@ -596,16 +755,11 @@ impl Engine {
     /// there is no more to send. smoltcp does this when Nagle's algorithm is on, and not once it wants to send a FIN. It
     /// also never sends the FIN of a socket that is closed in SYN-RECEIVED.
     fn avoid_silly_segments(&mut self) {
-        let in_flight = self.rto.in_flight() as usize;
+        let in_flight = (self.snd_next - self.rto.una()) as usize;
         let unsent = self.unsent().saturating_sub(in_flight);
-        let usable = (self.shield.peer_window() as usize).saturating_sub(in_flight);
-        let ip_header = if self.local.is_ipv4() { wire::IPV4_HEADER } else { wire::IPV6_HEADER };
-        let mss = self.shield.peer_mss().min(self.mtu - ip_header - wire::TCP_HEADER);
-        let is_tail = unsent < mss && unsent <= usable;
-        // The first flight is smoltcp's initial congestion window, which may be a broken number of segments. All of it
-        // has to go, or its second half waits for a delayed acknowledgment.
-        let is_first_flight = in_flight < 2 * mss && usable >= mss;
-        let nagle = !(self.nodelay && (is_tail || is_first_flight));
+        let usable = (self.fed_window as usize).saturating_sub(in_flight);
+        let is_tail = unsent < self.mss() && unsent <= usable;
+        let nagle = !(self.nodelay && is_tail);
         if self.fin_wanted && is_tail && !self.is_opening() {
             self.socket_mut().close();
         }
@@ -631,7 +785,11 @@ impl Engine {
         }
         self.shield.on_sent(&header);
         if header.seq_len() > 0 && !header.has(flags::RST) {
-            self.rto.on_sent(self.time.flow(now), header.seq, end);
+            let now = self.time.flow(now);
+            self.snd_next = self.snd_next.max(end);
+            self.sent_at = now;
+            self.rto.on_sent(now, header.seq, end);
+            self.recovery.on_sent(now);
         }
         if index > 0 && !out.has_room() && header.is_pure_ack() {
             let last = Header::of(out.get(index - 1).expect("it is not the first"));
@@ -644,18 +802,19 @@ impl Engine {
 
     /// Sends an acknowledgment of our own.
     fn send_ack(&mut self, out: &mut Outbox) {
-        let (nxt, rcv_nxt) = (self.rto.nxt(), self.rcv_nxt());
-        self.emit_own(out, nxt, rcv_nxt);
+        self.emit_own(out, self.rto.nxt(), flags::ACK);
     }
 
-    fn emit_own(&mut self, out: &mut Outbox, seq: Seq, ack: Seq) {
+    /// Sends a segment of our own, without data.
+    fn emit_own(&mut self, out: &mut Outbox, seq: Seq, flags: u8) {
+        let ack = self.rcv_nxt();
         let ack_packet = wire::tcp(
             &TcpFields {
                 src: self.local,
                 dst: self.remote,
                 seq: seq.0,
                 ack: Some(ack.0),
-                flags: flags::ACK,
+                flags,
                 window: self.shield.our_window_field(ack),
                 hop_limit: self.hop_limit,
                 ident: 0,
@@ -685,6 +844,7 @@ impl Engine {
             },
             &[],
         );
+        self.fed_window = u32::from(window) << self.shield.peer_scale();
         self.feed_bytes(now, &forged, out);
         uis_vnic::buffer::give(forged);
     }
@@ -729,6 +889,16 @@ fn ring(len: usize) -> Vec<u8> {
     let mut ring = vec![0; len.max(ALWAYS_MAPS)];
     ring.truncate(len);
     ring
+}
+
+/// Bytes of IP and TCP header before the data.
+fn header_len(local: SocketAddr) -> usize {
+    wire::TCP_HEADER + if local.is_ipv4() { wire::IPV4_HEADER } else { wire::IPV6_HEADER }
+}
+
+/// Whether a segment acknowledges and does nothing else.
+fn is_pure_ack(seg: &TcpSegment<'_>) -> bool {
+    seg.payload.is_empty() && seg.flags & (flags::ACK | flags::SYN | flags::FIN | flags::RST) == flags::ACK
 }
 
 /// Gives an interface its one address.

@@ -6,6 +6,7 @@
 //! [`time_wait`] remembers those that are closed; [`stream`], [`listener`] and [`connect`] are what users hold.
 
 mod connect;
+mod cwnd;
 mod device;
 mod engine;
 mod flow;
@@ -15,6 +16,7 @@ mod isn;
 mod listener;
 mod options;
 mod pool;
+mod recovery;
 mod rto;
 mod seq;
 mod shield;

@@ -63,6 +63,8 @@ pub(crate) struct Shield {
     /// What we acknowledged last, and the window that we offered beyond it.
     acked: Seq,
     offered: u32,
+    /// Whether the last segment that told a window told another one.
+    window_changed: bool,
     /// RFC 9293 §3.3.1: SND.WND as it came, and the SEG.SEQ and SEG.ACK it came with.
     window: u16,
     wl1: Seq,
@@ -97,6 +99,16 @@ impl Shield {
     /// The window field as the peer sent it.
     pub(crate) fn peer_window_field(&self) -> u16 {
         self.window
+    }
+
+    /// By how much the windows are shifted that the peer offers.
+    pub(crate) fn peer_scale(&self) -> u8 {
+        self.peer_scale
+    }
+
+    /// Whether the window that came last differs from the one before.
+    pub(crate) fn window_changed(&self) -> bool {
+        self.window_changed
     }
 
     /// What we acknowledged last.
@@ -232,6 +244,7 @@ impl Shield {
     }
 
     fn learn(&mut self, seg: &TcpSegment<'_>, stale: bool) {
+        self.window_changed = !stale && seg.window != self.window;
         if !stale {
             (self.wl1, self.wl2, self.window) = (Seq(seg.seq), Seq(seg.ack), seg.window);
             self.max_window = self.max_window.max(self.peer_window());
