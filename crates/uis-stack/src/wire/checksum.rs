@@ -5,6 +5,8 @@
 //! any grouping and in either byte order (RFC 1071 §2), so words are added as they lie in memory and the
 //! result is swapped once, at the end.
 
+use super::UDP_HEADER;
+
 /// A partial sum: 16-bit words in native byte order, not yet folded. Sums of *even-length* pieces add up;
 /// an odd piece must come last.
 pub(crate) type Partial = u64;
@@ -101,30 +103,27 @@ pub(crate) fn fill(bytes: &mut [u8], at: usize) {
 /// Writes the checksum of upper-layer `bytes` and their pseudo header into the two bytes at `at`.
 pub(crate) fn fill_transport(addresses: &[u8], protocol: u8, bytes: &mut [u8], at: usize) {
     fill_from(pseudo_header(addresses, protocol, bytes.len()), bytes, at);
-    // RFC 768: a computed checksum of zero is sent as all ones, zero meaning "none". The two are the same
-    // number in one's complement.
-    if protocol == super::protocol::UDP && bytes[at..at + 2] == [0, 0] {
-        bytes[at..at + 2].fill(0xff);
-    }
 }
 
 /// Writes the TCP checksum of a packet that has neither IP options nor extension headers.
 pub(crate) fn fill_tcp(packet: &mut [u8]) {
-    fill_bare(packet, super::protocol::TCP, 16);
-}
-
-/// Writes the UDP checksum of a packet that has neither IP options nor extension headers.
-pub(crate) fn fill_udp(packet: &mut [u8]) {
-    fill_bare(packet, super::protocol::UDP, 6);
-}
-
-fn fill_bare(packet: &mut [u8], protocol: u8, at: usize) {
     let (header, addresses) = match packet[0] >> 4 {
         4 => (super::IPV4_HEADER, 12..20),
         _ => (super::IPV6_HEADER, 8..40),
     };
-    let (ip, upper) = packet.split_at_mut(header);
-    fill_transport(&ip[addresses], protocol, upper, at);
+    let (ip, tcp) = packet.split_at_mut(header);
+    fill_transport(&ip[addresses], super::protocol::TCP, tcp, 16);
+}
+
+/// The checksum of a UDP datagram whose header has none yet.
+pub(crate) fn of_udp(addresses: &[u8], header: &[u8; UDP_HEADER], payload: &[u8]) -> u16 {
+    let pseudo_header = pseudo_header(addresses, super::protocol::UDP, UDP_HEADER + payload.len());
+    match !fold(pseudo_header + sum_tail(header) + sum(payload)) {
+        // RFC 768: a computed checksum of zero is sent as all ones, zero meaning "none". The two are the same
+        // number in one's complement.
+        0 => 0xffff,
+        checksum => checksum,
+    }
 }
 
 fn fill_from(initial: Partial, bytes: &mut [u8], at: usize) {
@@ -209,11 +208,13 @@ mod tests {
 
     #[test]
     fn a_udp_checksum_is_never_zero() {
-        // Words that add up to ffff, so that the checksum would be 0000.
-        let mut bytes = [0u8; 10];
-        bytes[8..10].copy_from_slice(&(0xffff - 17u16 - 10).to_be_bytes());
-        fill_transport(&[0; 8], 17, &mut bytes, 6);
-        assert_eq!(bytes[6..8], [0xff, 0xff]);
-        assert!(is_valid_transport(&[0; 8], 17, &bytes));
+        let header = [0; 8];
+        for addresses in [&[0; 8][..], &[0; 32]] {
+            // A word that makes the words add up to ffff, so that the checksum would be 0000.
+            let payload = (0xffff - 17u16 - 10).to_be_bytes();
+            assert_eq!(of_udp(addresses, &header, &payload), 0xffff);
+            let datagram = [&[0, 0, 0, 0, 0, 0, 0xff, 0xff], &payload[..]].concat();
+            assert!(is_valid_transport(addresses, 17, &datagram));
+        }
     }
 }

@@ -75,6 +75,9 @@ pub(crate) fn seal_upper(upper: &mut [u8], protocol: u8, addresses: &[u8]) {
         protocol::UDP if upper.len() >= 8 => {
             let len = usize::from(be16(upper, 4)).clamp(8, upper.len());
             checksum::fill_transport(addresses, protocol, &mut upper[..len], 6);
+            if upper[6..8] == [0, 0] {
+                upper[6..8].fill(0xff);
+            }
         }
         protocol::ICMP if upper.len() >= 4 => checksum::fill(upper, 2),
         protocol::ICMPV6 if upper.len() >= 4 => checksum::fill_transport(addresses, protocol, upper, 2),
