@@ -1,8 +1,12 @@
 //! Cutting a packet into fragments (RFC 791 §3.2, RFC 8200 §4.5).
 
+use etherparse::{IpFragOffset, IpNumber, Ipv4Header, Ipv6FragmentHeader, Ipv6Header};
 use uis_vnic::buffer;
 
-use crate::wire::{FRAGMENT_HEADER, IPV4_HEADER, IPV6_HEADER, be16, checksum, protocol};
+use crate::wire::{FRAGMENT_HEADER, IPV4_HEADER, IPV6_HEADER};
+
+const WHOLE: &str = "a packet begins with its header";
+const WRITTEN: &str = "a Vec takes what is written to it";
 
 /// The packet is longer than the MTU and may not be fragmented, or the MTU has no room for a fragment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,21 +40,18 @@ pub(crate) fn split(
 }
 
 fn split_v4(packet: &[u8], mtu: usize, mut out: impl FnMut(Vec<u8>)) -> Result<(), TooBig> {
-    const DONT_FRAGMENT: u16 = 0x4000;
-    const MORE: u16 = 0x2000;
-    let (header, payload) = packet.split_at(IPV4_HEADER);
-    if be16(header, 6) & DONT_FRAGMENT != 0 {
+    let (mut header, payload) = Ipv4Header::from_slice(packet).expect(WHOLE);
+    if header.dont_fragment {
         return Err(TooBig);
     }
     for Piece { offset, more, bytes } in pieces(payload, mtu, IPV4_HEADER)? {
+        header.fragment_offset = offset;
+        header.more_fragments = more;
+        header.set_payload_len(bytes.len()).expect("a part of a packet is no longer than one");
         let mut fragment = buffer::take(IPV4_HEADER + bytes.len());
-        let total = fragment.len() as u16; // an IPv4 packet's length, and this is a part of one
-        let placement = (offset / 8) as u16 | if more { MORE } else { 0 };
-        fragment[..IPV4_HEADER].copy_from_slice(header);
-        fragment[2..4].copy_from_slice(&total.to_be_bytes());
-        fragment[6..8].copy_from_slice(&placement.to_be_bytes());
-        checksum::fill(&mut fragment[..IPV4_HEADER], 10);
-        fragment[IPV4_HEADER..].copy_from_slice(bytes);
+        fragment.clear();
+        header.write(&mut fragment).expect(WRITTEN);
+        fragment.extend_from_slice(bytes);
         out(fragment);
     }
     Ok(())
@@ -58,28 +59,24 @@ fn split_v4(packet: &[u8], mtu: usize, mut out: impl FnMut(Vec<u8>)) -> Result<(
 
 fn split_v6(packet: &[u8], mtu: usize, ident: u32, mut out: impl FnMut(Vec<u8>)) -> Result<(), TooBig> {
     const HEADERS: usize = IPV6_HEADER + FRAGMENT_HEADER;
-    let (header, payload) = packet.split_at(IPV6_HEADER);
+    let (mut header, payload) = Ipv6Header::from_slice(packet).expect(WHOLE);
+    let protocol = header.next_header;
+    header.next_header = IpNumber::IPV6_FRAGMENTATION_HEADER;
     for Piece { offset, more, bytes } in pieces(payload, mtu, HEADERS)? {
+        header.set_payload_length(FRAGMENT_HEADER + bytes.len()).expect("no longer than the MTU");
         let mut fragment = buffer::take(HEADERS + bytes.len());
-        // What fits the MTU fits 16 bits, and so does an offset into what was a payload.
-        let len = (FRAGMENT_HEADER + bytes.len()) as u16;
-        let placement = offset as u16 | u16::from(more);
-        fragment[..IPV6_HEADER].copy_from_slice(header);
-        fragment[4..6].copy_from_slice(&len.to_be_bytes());
-        fragment[6] = protocol::FRAGMENT;
-        fragment[40] = header[6];
-        fragment[41] = 0;
-        fragment[42..44].copy_from_slice(&placement.to_be_bytes());
-        fragment[44..48].copy_from_slice(&ident.to_be_bytes());
-        fragment[HEADERS..].copy_from_slice(bytes);
+        fragment.clear();
+        header.write(&mut fragment).expect(WRITTEN);
+        Ipv6FragmentHeader::new(protocol, offset, more, ident).write(&mut fragment).expect(WRITTEN);
+        fragment.extend_from_slice(bytes);
         out(fragment);
     }
     Ok(())
 }
 
 struct Piece<'a> {
-    /// Where it belongs in the payload, in bytes.
-    offset: usize,
+    /// Where it belongs in the payload.
+    offset: IpFragOffset,
     /// Whether others follow.
     more: bool,
     bytes: &'a [u8],
@@ -94,7 +91,7 @@ fn pieces(payload: &[u8], mtu: usize, header_len: usize) -> Result<impl Iterator
     }
     let count = payload.len().div_ceil(len);
     Ok(payload.chunks(len).enumerate().map(move |(i, bytes)| Piece {
-        offset: i * len,
+        offset: IpFragOffset::try_new((i * len / 8) as u16).expect("an offset within a packet"),
         more: i + 1 < count,
         bytes,
     }))
