@@ -1,0 +1,222 @@
+//! What a segment does to a connection.
+
+use smoltcp::socket::tcp::State;
+use uis_clock::Instant;
+
+use super::Engine;
+use crate::tcp::cwnd::Cwnd;
+use crate::tcp::device::{Outbox, Wire};
+use crate::tcp::recovery::Action;
+use crate::tcp::seq::Seq;
+use crate::tcp::shield::{self, Fix, Verdict};
+use crate::wire::{self, DiscardReason, Packet, TcpFields, TcpSegment, flags};
+
+impl Engine {
+    /// Takes in a segment of this connection, which has passed the checks that need no connection.
+    pub(crate) fn input(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        seg: &TcpSegment<'_>,
+        out: &mut Outbox,
+    ) -> Result<(), DiscardReason> {
+        let state = self.state();
+        let flow_now = self.time.flow(now);
+        let window_was_closed = self.shield.peer_window() == 0;
+        let mut ack_after = false;
+        match self.shield.judge(seg, state, &self.rto, self.rcv_nxt()) {
+            Verdict::Feed if is_pure_ack(seg) && !self.is_opening() => {
+                self.on_pure_ack(now, packet, seg, out)
+            }
+            Verdict::Feed => {
+                self.feed(now, packet, seg, out);
+                self.on_fed(now, state, seg, out);
+            }
+            Verdict::Rewrite { fix, ack_after: ack } => {
+                ack_after = ack;
+                self.feed_fixed(now, packet, seg, &fix, out);
+                self.on_fed(now, state, seg, out);
+            }
+            Verdict::Ack => {
+                self.send_ack(out);
+                return Err(DiscardReason::Sequence);
+            }
+            Verdict::Challenge => {
+                if self.shield.may_challenge(now) {
+                    self.send_ack(out);
+                }
+                return Err(DiscardReason::Sequence);
+            }
+            Verdict::Heard => {}
+            Verdict::Drop => return Err(DiscardReason::Sequence),
+        }
+        self.heard = flow_now;
+        (self.keepalives, self.window_probes) = (0, 0);
+        if window_was_closed
+            && self.shield.peer_window() > 0
+            && !self.is_opening()
+            && self.rto.in_flight() > 0
+        {
+            // Whatever went beyond the closed window was thrown away there.
+            self.retransmit(now, out);
+        }
+        if ack_after {
+            self.send_ack(out);
+        }
+        if state != self.state() && self.peer_closed() {
+            // A FIN is acknowledged at once, also when an acknowledgment of data before it was put off.
+            self.time.step(self.ack_delay);
+        }
+        Ok(())
+    }
+
+    /// Takes in an acknowledgment without data, of which smoltcp sees what the congestion window allows.
+    pub(super) fn on_pure_ack(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        seg: &TcpSegment<'_>,
+        out: &mut Outbox,
+    ) {
+        let (una, in_flight) = (self.rto.una(), self.rto.in_flight());
+        let says_window = self.shield.window_changed() && !self.recovery.has_duplicates();
+        // Options on a bare acknowledgment are selective ones (RFC 2018), since nothing else is negotiated.
+        let selective = seg.header_len > wire::TCP_HEADER;
+        if Seq(seg.ack) == una && in_flight > 0 && seg.window > 0 && (selective || !says_window) {
+            match self.recovery.on_duplicate(una, self.rto.nxt()) {
+                Action::None if !self.recovery.is_active() => {}
+                Action::None => self.feed_acked(now, packet, seg, out),
+                action => self.act(now, action, out),
+            }
+            return;
+        }
+        let action = self.on_progress(now, Seq(seg.ack));
+        self.feed_acked(now, packet, seg, out);
+        self.act(now, action, out);
+    }
+
+    /// smoltcp has seen this segment, which was more than an acknowledgment, in `state`.
+    pub(super) fn on_fed(&mut self, now: Instant, state: State, seg: &TcpSegment<'_>, out: &mut Outbox) {
+        if matches!(state, State::Listen | State::SynSent) {
+            if matches!(self.state(), State::SynReceived | State::Established) {
+                self.shield.on_syn(seg);
+                self.cwnd = Cwnd::new(self.congestion, self.mss());
+                self.fed_window = seg.window.into();
+            } else {
+                return;
+            }
+        } else {
+            self.fed_window = self.shield.peer_window();
+        }
+        if seg.has(flags::ACK) && !seg.has(flags::RST) {
+            let action = self.on_progress(now, Seq(seg.ack));
+            self.act(now, action, out);
+        }
+    }
+
+    /// The peer has acknowledged everything before `ack`, which may be nothing new.
+    pub(super) fn on_progress(&mut self, now: Instant, ack: Seq) -> Action {
+        let (una, in_flight) = (self.rto.una(), self.rto.in_flight());
+        let now = self.time.flow(now);
+        self.rto.on_ack(now, ack);
+        let acked = self.rto.una() - una;
+        if acked == 0 {
+            return Action::None;
+        }
+        self.snd_next = self.snd_next.max(ack);
+        self.duplicates = false;
+        let action = self.recovery.on_progress(now, self.rto.una(), self.rto.nxt());
+        if action == Action::None {
+            let most = (self.shield.peer_window() as usize).min(self.max_send_limit);
+            self.cwnd.on_ack(now, acked as usize, in_flight as usize, self.rto.srtt(), most);
+        }
+        action
+    }
+
+    pub(super) fn act(&mut self, now: Instant, action: Action, out: &mut Outbox) {
+        if action == Action::Enter {
+            self.cwnd.on_loss(self.time.flow(now));
+        }
+        if action != Action::None {
+            self.resend_first(now, out);
+        }
+    }
+
+    pub(super) fn feed(&mut self, now: Instant, packet: &Packet<'_>, seg: &TcpSegment<'_>, out: &mut Outbox) {
+        if seg.bare {
+            self.feed_bytes(now, packet.bytes, out);
+        } else {
+            self.feed_bytes(now, &wire::strip_extensions(packet, seg), out);
+        }
+    }
+
+    /// Feeds a copy of the segment with changes.
+    pub(super) fn feed_fixed(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        seg: &TcpSegment<'_>,
+        fix: &Fix,
+        out: &mut Outbox,
+    ) {
+        let header_len = wire::IPV4_HEADER + if self.local.is_ipv4() { 0 } else { 20 };
+        let fixed = if seg.bare {
+            shield::rewritten(packet.bytes, header_len, seg.header_len, fix)
+        } else {
+            shield::rewritten(&wire::strip_extensions(packet, seg), header_len, seg.header_len, fix)
+        };
+        self.feed_bytes(now, &fixed, out);
+        uis_vnic::buffer::give(fixed);
+    }
+
+    /// Feeds an acknowledgment with the window that smoltcp should see.
+    pub(super) fn feed_acked(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        seg: &TcpSegment<'_>,
+        out: &mut Outbox,
+    ) {
+        let window = self.desired_window();
+        self.fed_window = u32::from(window) << self.shield.peer_scale();
+        if window == seg.window {
+            return self.feed(now, packet, seg, out);
+        }
+        let fix = Fix { ack: Seq(seg.ack), window, len: 0, keep_end: true };
+        self.feed_fixed(now, packet, seg, &fix, out);
+    }
+
+    pub(super) fn feed_bytes(&mut self, now: Instant, bytes: &[u8], out: &mut Outbox) {
+        let sent = out.len();
+        let mut wire = Wire::new(Some(bytes), out, self.mtu);
+        self.iface.poll_ingress_single(self.time.smol(now), &mut wire, &mut self.sockets);
+        if out.len() > sent {
+            self.note(now, out, sent);
+        }
+    }
+
+    /// Feeds smoltcp an empty, in-sequence acknowledgment that says nothing new but the window.
+    pub(super) fn feed_forged_ack(&mut self, now: Instant, window: u16, out: &mut Outbox) {
+        let forged = wire::tcp(
+            &TcpFields {
+                src: self.remote,
+                dst: self.local,
+                seq: self.rcv_nxt().0,
+                ack: Some(self.rto.una().0),
+                flags: flags::ACK,
+                window,
+                hop_limit: 64,
+                ident: 0,
+            },
+            &[],
+        );
+        self.fed_window = u32::from(window) << self.shield.peer_scale();
+        self.feed_bytes(now, &forged, out);
+        uis_vnic::buffer::give(forged);
+    }
+}
+
+/// Whether a segment acknowledges and does nothing else.
+fn is_pure_ack(seg: &TcpSegment<'_>) -> bool {
+    seg.payload.is_empty() && seg.flags & (flags::ACK | flags::SYN | flags::FIN | flags::RST) == flags::ACK
+}

@@ -1,0 +1,413 @@
+//! One connection: a smoltcp interface and socket of its own, and what stands around them.
+//!
+//! The engine takes the time and packets and gives packets and a deadline. It knows no lock, waker or network;
+//! the [`Flow`](super::flow::Flow) that owns it does. smoltcp's `poll` is never called: it can loop for ever.
+
+mod input;
+mod output;
+mod timers;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
+use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer, State};
+use smoltcp::wire::{HardwareAddress, IpCidr};
+use uis_clock::Instant;
+
+use crate::config::{Congestion, Keepalive, StackConfig};
+use crate::tcp::cwnd::Cwnd;
+use crate::tcp::device::{Outbox, Wire};
+use crate::tcp::flow_time::FlowTime;
+use crate::tcp::isn;
+use crate::tcp::recovery::Recovery;
+use crate::tcp::rto::Rto;
+use crate::tcp::seq::Seq;
+use crate::tcp::shield::Shield;
+use crate::wire;
+
+/// What a writer is given at first, before a round trip is known to be long enough to need more.
+const SEND_LIMIT: usize = 64 << 10;
+/// A round trip from which on the limit may grow: below it, more only leaves the cache.
+const LONG_ROUND_TRIP: Duration = Duration::from_millis(1);
+
+/// Why an engine gave up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GaveUp {
+    /// Retransmissions, window probes or keep-alives went unanswered.
+    Unanswered,
+}
+
+/// What a new connection needs to know.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup<'a> {
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) isn: u32,
+    pub(crate) mtu: usize,
+    pub(crate) now: Instant,
+    pub(crate) config: &'a StackConfig,
+}
+
+/// A connection.
+pub(crate) struct Engine {
+    iface: Interface,
+    sockets: SocketSet<'static>,
+    handle: SocketHandle,
+    local: SocketAddr,
+    remote: SocketAddr,
+    mtu: usize,
+    time: FlowTime,
+    rto: Rto,
+    shield: Shield,
+    /// Bytes of the stream that the reader has taken.
+    consumed: u32,
+    /// The send half is closed, and smoltcp perhaps not told yet.
+    fin_wanted: bool,
+    nodelay: bool,
+    send_limit: usize,
+    max_send_limit: usize,
+    congestion: Congestion,
+    ack_delay: Duration,
+    syn_retries: u32,
+    retries: u32,
+    keepalive: Option<Keepalive>,
+    /// When the peer was heard last, in flow time, and what was sent since that it should have answered.
+    heard: Instant,
+    keepalives: u32,
+    window_probes: u32,
+    cwnd: Cwnd,
+    recovery: Recovery,
+    /// The window that smoltcp believes the peer offers: the peer's or the congestion window.
+    fed_window: u32,
+    /// What smoltcp sends next. After a time-out that is less than what was sent already.
+    snd_next: Seq,
+    /// When something was sent last.
+    sent_at: Instant,
+    /// Whether smoltcp has been fed duplicate acknowledgments last, of which a socket keeps traces when it is used again.
+    duplicates: bool,
+    hop_limit: u8,
+}
+
+impl Engine {
+    /// A connection that is about to send its SYN.
+    pub(crate) fn connect(setup: Setup<'_>, spare: Option<Box<Self>>) -> Box<Self> {
+        let mut engine = Self::new(setup, spare);
+        let socket = engine.sockets.get_mut::<Socket<'_>>(engine.handle);
+        let (remote, local) = (setup.remote, setup.local);
+        socket
+            .connect(engine.iface.context(), (remote.ip(), remote.port()), (local.ip(), local.port()))
+            .expect("a fresh socket connects to a unicast address of its own family");
+        engine
+    }
+
+    /// A connection that waits for the SYN that made it, which is its first [`input`](Self::input).
+    pub(crate) fn accept(setup: Setup<'_>, spare: Option<Box<Self>>) -> Box<Self> {
+        let mut engine = Self::new(setup, spare);
+        let local = setup.local;
+        engine.socket_mut().listen((local.ip(), local.port())).expect("a fresh socket listens on a port");
+        engine
+    }
+
+    /// A new engine, in the place and with the buffers of `spare` if there is one.
+    fn new(setup: Setup<'_>, spare: Option<Box<Self>>) -> Box<Self> {
+        let Setup { local, remote, isn, mtu, now, config } = setup;
+        let time = FlowTime::default();
+        let mut out = Outbox::default();
+        let mut iface_config = Config::new(HardwareAddress::Ip);
+        iface_config.random_seed = isn::seed_for(isn);
+        let mut iface = Interface::new(iface_config, &mut Wire::new(None, &mut out, mtu), time.smol(now));
+        set_address(&mut iface, local);
+
+        let (mut sockets, handle, place) = match spare {
+            Some(mut spare) => {
+                let sockets = std::mem::replace(&mut spare.sockets, SocketSet::new(Vec::new()));
+                (sockets, spare.handle, Some(spare))
+            }
+            None => {
+                let buffer = |len| SocketBuffer::new(ring(len));
+                let mut sockets = SocketSet::new(Vec::with_capacity(1));
+                let handle = sockets.add(Socket::new(buffer(config.recv_buffer), buffer(config.send_buffer)));
+                (sockets, handle, None)
+            }
+        };
+        let socket = sockets.get_mut::<Socket<'_>>(handle);
+        socket.set_congestion_control(CongestionControl::None);
+        socket.set_hop_limit(Some(config.ttl));
+        socket.set_ack_delay(
+            config
+                .delayed_ack
+                .map(|d| smoltcp::time::Duration::from_micros(d.as_micros().min(u64::MAX.into()) as u64)),
+        );
+        // RFC 7323 §2.3, as smoltcp computes it: the least shift that makes the buffer fit in 16 bits.
+        let scale = (usize::BITS - config.recv_buffer.leading_zeros()).saturating_sub(16) as u8;
+        let engine = Self {
+            iface,
+            sockets,
+            handle,
+            local,
+            remote,
+            mtu,
+            time,
+            rto: Rto::new(Seq(isn), config.initial_rto, config.min_rto, config.max_rto),
+            shield: Shield::new(scale),
+            consumed: 0,
+            fin_wanted: false,
+            nodelay: config.nodelay,
+            send_limit: SEND_LIMIT.min(config.send_buffer),
+            max_send_limit: config.send_buffer,
+            congestion: config.congestion,
+            ack_delay: config.delayed_ack.unwrap_or_default(),
+            syn_retries: config.syn_retries,
+            retries: config.retries,
+            keepalive: config.keepalive,
+            heard: now,
+            keepalives: 0,
+            window_probes: 0,
+            cwnd: Cwnd::new(config.congestion, mtu - header_len(local)),
+            recovery: Recovery::new(Seq(isn)),
+            fed_window: 0,
+            snd_next: Seq(isn),
+            sent_at: now,
+            duplicates: false,
+            hop_limit: config.ttl,
+        };
+        match place {
+            Some(mut place) => {
+                *place = engine;
+                place
+            }
+            None => Box::new(engine),
+        }
+    }
+
+    /// Makes an engine that is no longer wanted ready to be a spare, if its socket is as good as new.
+    ///
+    /// smoltcp's sockets cannot give their buffers back, but they can connect or listen again. They keep what they
+    /// counted of duplicate acknowledgments then, so one that has seen any is not used again.
+    pub(crate) fn into_spare(mut self: Box<Self>) -> Option<Box<Self>> {
+        self.socket_mut().abort();
+        (!self.duplicates).then_some(self)
+    }
+
+    /// Bytes of buffer that it holds.
+    pub(crate) fn buffers(&self) -> usize {
+        self.socket().recv_capacity() + self.socket().send_capacity()
+    }
+
+    /// The state of the connection, in the terms of RFC 9293 §3.3.2.
+    pub(crate) fn state(&self) -> State {
+        self.socket().state()
+    }
+
+    /// Whether the handshake is not yet complete.
+    pub(crate) fn is_opening(&self) -> bool {
+        matches!(self.state(), State::Listen | State::SynSent | State::SynReceived)
+    }
+
+    /// Whether the peer has closed its half and all of it has arrived.
+    pub(crate) fn peer_closed(&self) -> bool {
+        matches!(self.state(), State::CloseWait | State::LastAck | State::Closing | State::TimeWait)
+    }
+
+    /// Copies received bytes to `buf` and takes them off the stream.
+    pub(crate) fn read(&mut self, buf: &mut [u8]) -> usize {
+        let n = self.socket_mut().recv_slice(buf).unwrap_or(0);
+        self.consumed = self.consumed.wrapping_add(n as u32);
+        n
+    }
+
+    /// Copies received bytes to `buf` and leaves them.
+    pub(crate) fn peek(&mut self, buf: &mut [u8]) -> usize {
+        self.socket_mut().peek_slice(buf).unwrap_or(0)
+    }
+
+    /// Bytes that wait for the reader.
+    pub(crate) fn readable(&self) -> usize {
+        self.socket().recv_queue()
+    }
+
+    /// Bytes that a writer may hand over now.
+    pub(crate) fn writable(&self) -> usize {
+        let socket = self.socket();
+        if socket.may_send() && !self.fin_wanted {
+            self.send_limit.saturating_sub(socket.send_queue())
+        } else {
+            0
+        }
+    }
+
+    /// Whether enough room has come up for a waiting writer to be woken.
+    pub(crate) fn should_wake_writer(&self) -> bool {
+        self.writable() >= self.send_limit / 4
+    }
+
+    /// Takes bytes to send, as many as there is room for.
+    pub(crate) fn write(&mut self, data: &[u8]) -> usize {
+        let mut room = self.writable();
+        let is_long = self.rto.srtt().is_some_and(|srtt| srtt >= LONG_ROUND_TRIP);
+        if data.len() > room && is_long && self.send_limit < self.max_send_limit {
+            self.send_limit = (self.send_limit * 2).min(self.max_send_limit);
+            room = self.writable();
+        }
+        self.socket_mut().send_slice(&data[..data.len().min(room)]).unwrap_or(0)
+    }
+
+    /// Bytes that were written and are not acknowledged.
+    pub(crate) fn unsent(&self) -> usize {
+        self.socket().send_queue()
+    }
+
+    /// Closes the send half once all that was written is sent.
+    pub(crate) fn close_send(&mut self) {
+        self.fin_wanted = true;
+    }
+
+    /// Ends the connection, with a RST if the peer knows of it.
+    pub(crate) fn abort(&mut self, now: Instant, out: &mut Outbox) {
+        if matches!(self.state(), State::Listen | State::SynSent | State::Closed) {
+            return;
+        }
+        self.socket_mut().abort();
+        self.egress(now, out);
+    }
+
+    /// Whether so much has been read that the peer should hear of the room.
+    pub(crate) fn owes_window(&self) -> bool {
+        let socket = self.socket();
+        let free = (socket.recv_capacity() - socket.recv_queue()) as u32;
+        free / 2 >= self.shield.our_window(self.rcv_nxt())
+    }
+
+    /// How many SYNs were sent without an answer.
+    pub(crate) fn syns_sent(&self) -> u64 {
+        self.rto.retransmits() + u64::from(self.rto.in_flight() > 0)
+    }
+
+    /// Whether `seq` is the number of something sent and not acknowledged, as that which an ICMP error quotes must be
+    /// (RFC 5927 §4.1).
+    pub(crate) fn may_have_sent(&self, seq: u32) -> bool {
+        (self.rto.una() <= Seq(seq)) && (Seq(seq) < self.rto.nxt())
+    }
+
+    pub(crate) fn rto(&self) -> &Rto {
+        &self.rto
+    }
+
+    /// The next sequence numbers that we send and that we expect, for TIME-WAIT.
+    pub(crate) fn sequence(&self) -> (Seq, Seq) {
+        (self.rto.nxt(), self.rcv_nxt())
+    }
+
+    /// Whether the last segment that was sent acknowledges all that has arrived.
+    pub(crate) fn all_acked(&self) -> bool {
+        self.shield.irs().is_none() || self.shield.acked() == self.rcv_nxt()
+    }
+
+    pub(crate) fn peer_window(&self) -> u32 {
+        self.shield.peer_window()
+    }
+
+    pub(crate) fn nodelay(&self) -> bool {
+        self.nodelay
+    }
+
+    pub(crate) fn set_nodelay(&mut self, on: bool) {
+        self.nodelay = on;
+    }
+
+    pub(crate) fn ttl(&self) -> u8 {
+        self.hop_limit
+    }
+
+    /// Sets the hop limit; not 0.
+    pub(crate) fn set_ttl(&mut self, ttl: u8) {
+        self.hop_limit = ttl;
+        self.socket_mut().set_hop_limit(Some(ttl));
+    }
+
+    pub(crate) fn keepalive(&self) -> Option<Keepalive> {
+        self.keepalive
+    }
+
+    pub(crate) fn set_keepalive(&mut self, now: Instant, keepalive: Option<Keepalive>) {
+        self.keepalive = keepalive;
+        self.heard = self.time.flow(now);
+        self.keepalives = 0;
+    }
+
+    /// Lowers the size of the packets that are sent, for a path that takes no larger ones.
+    pub(crate) fn set_mtu(&mut self, now: Instant, mtu: usize) {
+        if mtu == self.mtu {
+            return;
+        }
+        self.mtu = mtu;
+        self.cwnd.set_mss(self.mss());
+        // An interface reads its device's MTU when it is made. The socket does not mind another one, so long as it
+        // has the address by the time the socket is asked to send.
+        let mut out = Outbox::default();
+        let mut config = Config::new(HardwareAddress::Ip);
+        config.random_seed = 1;
+        self.iface = Interface::new(config, &mut Wire::new(None, &mut out, mtu), self.time.smol(now));
+        set_address(&mut self.iface, self.local);
+    }
+
+    pub(crate) fn mtu(&self) -> usize {
+        self.mtu
+    }
+
+    fn socket(&self) -> &Socket<'static> {
+        self.sockets.get::<Socket<'_>>(self.handle)
+    }
+
+    fn socket_mut(&mut self) -> &mut Socket<'static> {
+        self.sockets.get_mut::<Socket<'_>>(self.handle)
+    }
+
+    /// The next sequence number expected, RCV.NXT.
+    fn rcv_nxt(&self) -> Seq {
+        let start = self.shield.irs().unwrap_or_default() + 1;
+        start + self.consumed + self.readable() as u32 + u32::from(self.peer_closed())
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("local", &self.local)
+            .field("remote", &self.remote)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A ring's memory, of which only those pages are real that are written to.
+///
+/// A zeroed allocation is mapped lazily if the allocator takes it from the operating system, as glibc does for one above
+/// a threshold, which however rises, up to 32 MiB, with what is freed. So a large ring is the beginning of an allocation
+/// that is always above it, and costs address space instead of memory.
+fn ring(len: usize) -> Vec<u8> {
+    /// Where glibc begins to map, and where it always does.
+    const MAY_MAP: usize = 128 << 10;
+    const ALWAYS_MAPS: usize = 33 << 20;
+    if len < MAY_MAP || cfg!(not(target_pointer_width = "64")) {
+        return vec![0; len];
+    }
+    let mut ring = vec![0; len.max(ALWAYS_MAPS)];
+    ring.truncate(len);
+    ring
+}
+
+/// Bytes of IP and TCP header before the data.
+fn header_len(local: SocketAddr) -> usize {
+    wire::TCP_HEADER + if local.is_ipv4() { wire::IPV4_HEADER } else { wire::IPV6_HEADER }
+}
+
+/// Gives an interface its one address.
+fn set_address(iface: &mut Interface, local: SocketAddr) {
+    let prefix = if local.is_ipv4() { 32 } else { 128 };
+    iface.update_ip_addrs(|addrs| {
+        addrs.clear();
+        addrs.push(IpCidr::new(local.ip().into(), prefix)).expect("an interface holds an address");
+    });
+}

@@ -1,0 +1,215 @@
+//! What a connection sends: how much, when again, and what of its own.
+
+use smoltcp::socket::tcp::State;
+use uis_clock::Instant;
+
+use super::{Engine, header_len};
+use crate::tcp::device::{Outbox, Wire};
+use crate::tcp::header::Header;
+use crate::tcp::seq::Seq;
+use crate::wire::{self, TcpFields, flags};
+
+/// How many empty segments in a row a flow may emit at a turn; more is a loop of smoltcp's.
+const MAX_EMPTY: usize = 4;
+
+impl Engine {
+    /// Lets smoltcp emit what it has, as far as the outbox has room. Says whether it may have more.
+    pub(crate) fn pump(&mut self, now: Instant, out: &mut Outbox) -> bool {
+        let mut empty = 0;
+        self.hold_to_window(now, out);
+        while out.has_room() {
+            let sent = out.len();
+            self.avoid_silly_segments();
+            self.egress(now, out);
+            if out.len() == sent {
+                return false;
+            }
+            let header = self.note(now, out, sent);
+            if header.seq_len() > 0 && header.seq == self.rto.una() {
+                self.snd_next = header.seq + header.seq_len(); // smoltcp has gone back
+            }
+            if header.is_pure_ack() && !self.is_closing() {
+                return false; // data would have gone first
+            }
+            empty = if header.seq_len() == 0 { empty + 1 } else { 0 };
+            if empty > MAX_EMPTY {
+                self.repair(now, out);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Whether [`pump`](Self::pump) is sure to emit nothing. Asking smoltcp costs more.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.state() == State::Established
+            && !self.fin_wanted
+            && self.socket().send_queue() == (self.snd_next - self.rto.una()) as usize
+            && !self.duplicates
+            && self.shield.acked() == self.rcv_nxt()
+            && !self.owes_window()
+    }
+
+    /// Learns from the segment at `index`, the last one in the outbox. One that merely acknowledges takes the place
+    /// of the one before it if there is no room.
+    pub(super) fn note(&mut self, now: Instant, out: &mut Outbox, index: usize) -> Header {
+        let header = Header::of(out.get(index).expect("a segment was just put there"));
+        let end = header.seq + header.seq_len();
+        let edge = self.rto.una() + self.shield.peer_window();
+        if header.len == 1 && self.shield.irs().is_some() && end > edge && header.seq >= edge {
+            // A window probe: smoltcp does not count it as sent, and its loss is no loss.
+            self.window_probes += 1;
+            self.rto.on_probe(end);
+            return header;
+        }
+        self.shield.on_sent(&header);
+        if header.seq_len() > 0 && !header.has(flags::RST) {
+            let now = self.time.flow(now);
+            self.snd_next = self.snd_next.max(end);
+            self.sent_at = now;
+            self.rto.on_sent(now, header.seq, end);
+            self.recovery.on_sent(now);
+        }
+        if index > 0 && !out.has_room() && header.is_pure_ack() {
+            let last = Header::of(out.get(index - 1).expect("it is not the first"));
+            if last.is_pure_ack() {
+                out.drop_at(index - 1);
+            }
+        }
+        header
+    }
+
+    /// RFC 9293 §3.8.6.2.1: no small segment because the window or the congestion window has little room; only because
+    /// there is no more to send. smoltcp does this when Nagle's algorithm is on, and not once it wants to send a FIN. It
+    /// also never sends the FIN of a socket that is closed in SYN-RECEIVED.
+    pub(super) fn avoid_silly_segments(&mut self) {
+        let in_flight = (self.snd_next - self.rto.una()) as usize;
+        let unsent = self.unsent().saturating_sub(in_flight);
+        let usable = (self.fed_window as usize).saturating_sub(in_flight);
+        let is_tail = unsent < self.mss() && unsent <= usable;
+        let nagle = !(self.nodelay && is_tail);
+        if self.fin_wanted && is_tail && !self.is_opening() {
+            self.socket_mut().close();
+        }
+        self.socket_mut().set_nagle_enabled(nagle);
+    }
+
+    pub(super) fn egress(&mut self, now: Instant, out: &mut Outbox) {
+        let mut wire = Wire::new(None, out, self.mtu);
+        self.iface.poll_egress(self.time.smol(now), &mut wire, &mut self.sockets);
+    }
+
+    /// Sends an acknowledgment of our own.
+    pub(super) fn send_ack(&mut self, out: &mut Outbox) {
+        self.emit_own(out, self.rto.nxt(), flags::ACK);
+    }
+
+    /// Sends a segment of our own, without data.
+    pub(super) fn emit_own(&mut self, out: &mut Outbox, seq: Seq, flags: u8) {
+        let ack = self.rcv_nxt();
+        let ack_packet = wire::tcp(
+            &TcpFields {
+                src: self.local,
+                dst: self.remote,
+                seq: seq.0,
+                ack: Some(ack.0),
+                flags,
+                window: self.shield.our_window_field(ack),
+                hop_limit: self.hop_limit,
+                ident: 0,
+            },
+            &[],
+        );
+        let merges = !out.has_room()
+            && out.len().checked_sub(1).and_then(|i| out.get(i)).is_some_and(|p| Header::of(p).is_pure_ack());
+        if merges {
+            out.drop_at(out.len() - 1);
+        }
+        out.push(ack_packet);
+    }
+
+    /// Ends smoltcp's loop of empty segments: in FIN-WAIT-2, the timer of window probes is armed though there is
+    /// nothing to probe with. A window other than zero disarms it.
+    pub(super) fn repair(&mut self, now: Instant, out: &mut Outbox) {
+        let window = self.shield.peer_window_field().max(1);
+        self.feed_forged_ack(now, window, out);
+    }
+
+    /// Whether smoltcp may follow an empty segment by another one, see [`repair`](Self::repair).
+    pub(super) fn is_closing(&self) -> bool {
+        !matches!(self.state(), State::Established | State::CloseWait)
+    }
+
+    /// Tells smoltcp of the congestion window, if it would else send more than that, or less than it may.
+    pub(super) fn hold_to_window(&mut self, now: Instant, out: &mut Outbox) {
+        if self.is_opening() || self.unsent() == 0 {
+            return;
+        }
+        if self.snd_next == self.rto.una() && self.time.flow(now) - self.sent_at > self.rto.rto() {
+            self.cwnd.on_idle();
+        }
+        let desired = self.desired_window();
+        let allowed = u32::from(desired) << self.shield.peer_scale();
+        if allowed != self.fed_window && (self.unsent() as u64) > u64::from(allowed.min(self.fed_window)) {
+            self.feed_forged_ack(now, desired, out);
+        }
+    }
+
+    /// The window field that smoltcp should see: the peer's, unless the congestion window is smaller.
+    pub(super) fn desired_window(&self) -> u16 {
+        let offered = self.shield.peer_window_field();
+        let inflated =
+            self.recovery.inflation().saturating_mul(self.mss()).saturating_add(self.cwnd.window());
+        let scale = self.shield.peer_scale();
+        u16::try_from(inflated.div_ceil(1 << scale)).map_or(offered, |allowed| allowed.min(offered))
+    }
+
+    /// The largest payload of a segment, by the path and by what the peer takes.
+    pub(super) fn mss(&self) -> usize {
+        self.shield.peer_mss().min(self.mtu - header_len(self.local))
+    }
+
+    /// Makes what is unacknowledged go out again now.
+    pub(crate) fn retransmit(&mut self, now: Instant, out: &mut Outbox) {
+        let before = (self.rto.retransmits(), self.window_probes);
+        // smoltcp's next deadline may be that of a delayed acknowledgment, then that of its retransmission timer.
+        for _ in 0..3 {
+            let smol_now = self.time.smol(now);
+            let Some(at) = self.iface.poll_at(smol_now, &self.sockets) else { break };
+            self.time.step_to(now, at);
+            self.pump(now, out);
+            if (self.rto.retransmits(), self.window_probes) != before || !out.has_room() {
+                return;
+            }
+        }
+        self.resend_first(now, out);
+    }
+
+    /// Makes smoltcp send its first unacknowledged segment, and start its timer with that.
+    pub(super) fn resend_first(&mut self, now: Instant, out: &mut Outbox) {
+        let una = self.rto.una();
+        if self.unsent() == 0 {
+            // Nothing but a FIN, which smoltcp sends again by its timer only.
+            if self.rto.in_flight() == 1 {
+                self.emit_own(out, una, flags::FIN | flags::ACK);
+                self.rto.on_sent(self.time.flow(now), una, una + 1);
+            }
+            return;
+        }
+        let scale = self.shield.peer_scale();
+        let mut window = self.desired_window().max(1);
+        if window == (self.fed_window >> scale) as u16 {
+            window = if window > 1 { window - 1 } else { 2 };
+        }
+        // The first tells smoltcp another window, which keeps it from counting; the next three make a fast retransmit.
+        for _ in 0..4 {
+            self.feed_forged_ack(now, window, out);
+        }
+        self.duplicates = true;
+        let sent = out.len();
+        self.egress(now, out);
+        if out.len() > sent {
+            self.note(now, out, sent);
+        }
+    }
+}

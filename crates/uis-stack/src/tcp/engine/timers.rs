@@ -1,0 +1,115 @@
+//! When a connection has something to do although nothing happens, and what.
+
+use std::time::Duration;
+
+use smoltcp::socket::tcp::State;
+use uis_clock::Instant;
+
+use super::{Engine, GaveUp};
+use crate::tcp::device::Outbox;
+use crate::wire::flags;
+
+impl Engine {
+    /// When [`on_timer`](Self::on_timer) has something to do, if nothing else happens before.
+    pub(crate) fn deadline(&mut self, now: Instant) -> Option<Instant> {
+        let rto = self.rto.deadline().and_then(|at| self.time.real(at));
+        let smol = if self.smoltcp_waits() { self.smoltcp_deadline(now) } else { None };
+        let keepalive = self.keepalive_at().and_then(|at| self.time.real(at));
+        let probe = self.loss_probe_at().and_then(|at| self.time.real(at));
+        [rto, smol, keepalive, probe].into_iter().flatten().min()
+    }
+
+    /// Whether smoltcp may be waiting for something that comes before our own retransmission timer.
+    pub(super) fn smoltcp_waits(&self) -> bool {
+        // Its least retransmission time-out is a second, and probes need a closed window.
+        self.rto.rto() > Duration::from_secs(1) || self.shield.peer_window() == 0 || !self.all_acked()
+    }
+
+    pub(super) fn smoltcp_deadline(&mut self, now: Instant) -> Option<Instant> {
+        let smol_now = self.time.smol(now);
+        // TIME-WAIT is our own.
+        let at = self.iface.poll_at(smol_now, &self.sockets).filter(|_| self.state() != State::TimeWait)?;
+        self.time.when(now, at)
+    }
+
+    /// No deadline that arises later can lie before `now` plus this.
+    pub(crate) fn least_wait(&self) -> Duration {
+        if self.ack_delay.is_zero() { Duration::from_millis(1) } else { self.ack_delay }
+    }
+
+    /// Does what is due: retransmission, probes, delayed acknowledgments.
+    pub(crate) fn on_timer(&mut self, now: Instant, out: &mut Outbox) -> Result<(), GaveUp> {
+        let flow_now = self.time.flow(now);
+        if self.rto.deadline().is_some_and(|at| at <= flow_now) {
+            let retries = if self.is_opening() { self.syn_retries } else { self.retries };
+            if self.rto.backoffs() >= retries {
+                return Err(GaveUp::Unanswered);
+            }
+            self.cwnd.on_timeout(self.rto.backoffs() > 0);
+            self.recovery.on_timeout(flow_now, self.rto.nxt());
+            self.rto.on_timeout(flow_now);
+            self.snd_next = self.rto.una();
+            self.hold_to_window(now, out);
+            self.retransmit(now, out);
+        } else if self.loss_probe_at().is_some_and(|at| at <= flow_now) {
+            let action = self.recovery.on_probe(flow_now, self.rto.nxt());
+            self.act(now, action, out);
+        }
+        self.put_off_smoltcp(now);
+        if self.window_probes > self.retries {
+            return Err(GaveUp::Unanswered);
+        }
+        if let (Some(keepalive), Some(at)) = (self.keepalive, self.keepalive_at())
+            && at <= flow_now
+        {
+            if self.keepalives >= keepalive.probes {
+                return Err(GaveUp::Unanswered);
+            }
+            self.keepalives += 1;
+            // RFC 9293 §3.8.4: a sequence number just below what the peer expects, and no data.
+            self.emit_own(out, self.rto.una() - 1, flags::ACK);
+        }
+        self.pump(now, out);
+        Ok(())
+    }
+
+    /// When the absence of acknowledgments is to be taken for a loss.
+    pub(super) fn loss_probe_at(&self) -> Option<Instant> {
+        let waits = self.rto.in_flight() > 0 && !self.is_opening() && self.shield.peer_window() > 0;
+        if waits { self.recovery.probe_at(self.rto.srtt(), self.ack_delay) } else { None }
+    }
+
+    /// Keeps smoltcp's retransmission timer, whose cap is lower, from firing before ours.
+    pub(super) fn put_off_smoltcp(&mut self, now: Instant) {
+        // While an acknowledgment is put off, that is what smoltcp waits for.
+        if let Some(ours) = self.rto.deadline()
+            && ours > self.time.flow(now)
+            && self.all_acked()
+        {
+            let smol_now = self.time.smol(now);
+            if let Some(at) = self.iface.poll_at(smol_now, &self.sockets).filter(|&at| at <= smol_now) {
+                // Something to send is due at instant 0; that may go.
+                if at.total_micros() > 0 {
+                    self.time.put_off(now, at, ours);
+                }
+            }
+        }
+    }
+
+    pub(super) fn keepalive_at(&self) -> Option<Instant> {
+        let keepalive = self.keepalive?;
+        let idle = !self.is_opening() && self.rto.in_flight() == 0 && self.state() != State::Closed;
+        let wait = keepalive.idle.saturating_add(keepalive.interval.saturating_mul(self.keepalives));
+        idle.then(|| self.heard + wait)
+    }
+
+    /// Makes the flow's time stand still: the network refuses its segments.
+    pub(crate) fn stop_time(&mut self, now: Instant) {
+        self.time.stop(now);
+    }
+
+    /// Makes the flow's time run again.
+    pub(crate) fn go_on(&mut self, now: Instant) {
+        self.time.go_on(now);
+    }
+}

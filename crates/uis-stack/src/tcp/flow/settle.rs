@@ -1,0 +1,184 @@
+//! What follows from what has just happened to a connection.
+
+use std::io;
+use std::sync::Arc;
+
+use smoltcp::socket::tcp::State as TcpState;
+use uis_clock::Instant;
+
+use super::{After, End, Flow, Phase, State};
+use crate::host::Host;
+use crate::tcp::time_wait::Closed;
+use crate::timers::Timer;
+
+impl State {
+    /// Draws the consequences of what has just happened to the engine.
+    pub(super) fn settle(&mut self, flow: &Flow, host: &Host, now: Instant, after: &mut After) {
+        if let Some(engine) = &mut self.engine
+            && !self.full
+        {
+            self.more = !engine.is_quiet() && engine.pump(now, &mut self.outbox);
+        }
+        if let Some(engine) = &self.engine {
+            let tcp_state = engine.state();
+            if !self.established && !engine.is_opening() && tcp_state != TcpState::Closed {
+                self.established = true;
+                self.phase = Phase::Open;
+                if !self.orphan {
+                    self.give_up = None;
+                }
+                after.established = self.backlog.take();
+                self.writers.drain_into(&mut after.wake);
+            }
+            match tcp_state {
+                TcpState::TimeWait if engine.all_acked() => {
+                    let (snd_nxt, rcv_nxt) = engine.sequence();
+                    let until = now + host.config.time_wait;
+                    if host.tcp.time_wait.insert(flow.key(), Closed { snd_nxt, rcv_nxt, until }) {
+                        after.time_wait_timer = Some(until);
+                    }
+                    self.finish(End::Eof);
+                }
+                // LAST-ACK is over. Every other way to CLOSED has been dealt with where it happened.
+                TcpState::Closed => self.finish(End::Eof),
+                // The RST that answers our SYN puts smoltcp back to listening; and so does a SYN it does not take.
+                TcpState::Listen => self.finish(End::RESET),
+                _ => {}
+            }
+        }
+        if self.engine.is_none() && self.phase != Phase::Over {
+            self.phase = Phase::Over;
+            self.give_up = None;
+            after.failed = self.backlog.take();
+            after.over = true;
+            after.spent = self.spent.take();
+        }
+        if !self.readers.is_empty() && self.is_readable() {
+            self.readers.drain_into(&mut after.wake);
+        }
+        if !self.writers.is_empty() && (self.end.is_some() || self.wants_writer()) {
+            self.writers.drain_into(&mut after.wake);
+        }
+        if let Some(at) = self.next_timer(now)
+            && self.armed.is_none_or(|armed| at < armed)
+        {
+            self.armed = Some(at);
+            after.timer = Some(at);
+        }
+    }
+
+    /// The next deadline, if it may be earlier than the timer that is set.
+    pub(super) fn next_timer(&mut self, now: Instant) -> Option<Instant> {
+        let engine = self.engine.as_mut()?;
+        let give_up = self.give_up.map(|(at, _)| at);
+        if self.armed.is_some_and(|armed| armed <= now + engine.least_wait()) {
+            return give_up;
+        }
+        // While there is no room, smoltcp has something to send now; that is no deadline.
+        let engine_at = if self.full || !self.outbox.has_room() { None } else { engine.deadline(now) };
+        [give_up, engine_at].into_iter().flatten().min()
+    }
+
+    /// Drops the engine; what it has received stays readable.
+    pub(super) fn finish(&mut self, end: End) {
+        let Some(mut engine) = self.engine.take() else { return };
+        if !self.orphan {
+            self.leftover = vec![0; engine.readable()];
+            let n = engine.read(&mut self.leftover);
+            self.leftover.truncate(n);
+        }
+        self.syns_sent = engine.syns_sent();
+        self.end = Some(end);
+        self.untold = (end != End::Eof).then_some(end);
+        self.spent = Some(engine);
+    }
+
+    /// Ends the connection with a RST, and with this for its users.
+    pub(super) fn abort(&mut self, now: Instant, end: End) {
+        if let Some(engine) = &mut self.engine {
+            engine.abort(now, &mut self.outbox);
+            self.finish(end);
+        }
+    }
+
+    pub(super) fn read_leftover(&mut self, buf: &mut [u8], take: bool) -> io::Result<usize> {
+        let rest = &self.leftover[self.leftover_read..];
+        let n = rest.len().min(buf.len());
+        buf[..n].copy_from_slice(&rest[..n]);
+        if take {
+            self.leftover_read += n;
+            if self.leftover_read == self.leftover.len() {
+                (self.leftover, self.leftover_read) = (Vec::new(), 0);
+            }
+        }
+        if n == 0 && !buf.is_empty() {
+            self.untold = None;
+            if let Some(error) = self.end.and_then(End::error) {
+                return Err(error);
+            }
+        }
+        Ok(n)
+    }
+
+    pub(super) fn is_readable(&self) -> bool {
+        match &self.engine {
+            Some(engine) => engine.readable() > 0 || engine.peer_closed(),
+            None => true,
+        }
+    }
+
+    pub(super) fn is_writable(&self) -> bool {
+        match &self.engine {
+            Some(engine) => self.send_closed || engine.writable() > 0,
+            None => true,
+        }
+    }
+
+    /// Whether a waiting writer should be woken: not for every byte that is acknowledged.
+    pub(super) fn wants_writer(&self) -> bool {
+        match &self.engine {
+            Some(engine) => self.send_closed || engine.should_wake_writer(),
+            None => true,
+        }
+    }
+
+    /// The error of a write that cannot be, as a kernel gives it.
+    pub(super) fn check_writable(&mut self) -> io::Result<()> {
+        if let Some(End::Error(kind, text)) = self.end {
+            self.untold = None;
+            return Err(io::Error::new(kind, text));
+        }
+        if self.send_closed || self.end.is_some() {
+            return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the send half is closed"));
+        }
+        Ok(())
+    }
+}
+
+impl After {
+    /// Does it; no lock is held.
+    pub(super) fn run(self, flow: &Arc<Flow>, host: &Host) {
+        if let Some(backlog) = self.established
+            && !backlog.upgrade().is_some_and(|backlog| backlog.push(flow))
+        {
+            flow.abort(host, End::ABORTED); // the listener is closed
+        }
+        if let Some(backlog) = self.failed.and_then(|backlog| backlog.upgrade()) {
+            backlog.forget(flow);
+        }
+        if self.over {
+            host.tcp.remove(flow);
+            if let Some(engine) = self.spent {
+                host.tcp.pool.give(engine);
+            }
+            host.after_flow();
+        }
+        if let Some(at) = self.time_wait_timer {
+            host.set_timer(at, Timer::TimeWait);
+        }
+        if let Some(at) = self.timer {
+            host.set_timer(at, Timer::Flow(Arc::downgrade(flow)));
+        }
+        drop(self.wake);
+    }
+}
