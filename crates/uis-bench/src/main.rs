@@ -84,6 +84,10 @@ fn run(options: &Options, out: &mut impl Write) -> io::Result<bool> {
     write!(out, "{}", table::legend(options.runs))?;
     let progress = Progress::new();
     let mut rows = Vec::new();
+    if let Some(path) = &options.json {
+        // A file that cannot be written is better known before than after.
+        rows::write_json(path, &rows)?;
+    }
     let mut sound = true;
     for (scenario, cases) in asked {
         writeln!(out, "\n{}: {}", scenario.name, scenario.about)?;

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use crate::case::{Case, Measured, Metric, Summary};
 
 /// How wide the left column is.
-const LABEL: usize = 46;
+const LABEL: usize = 50;
 
 /// How to read what follows.
 pub(crate) fn legend(runs: usize) -> String {
@@ -150,7 +150,7 @@ mod tests {
         let measured = case.measure(Span::of(Duration::from_millis(1)), 3, |_, _| {}).unwrap();
         assert_eq!(
             lines(&case, &measured),
-            "  one thread, MTU 1500, 1 flow                    30.0 Gbit/s  (20.0 – 40.0)            0.50 × smoltcp 60.0\n"
+            "  one thread, MTU 1500, 1 flow                        30.0 Gbit/s  (20.0 – 40.0)            0.50 × smoltcp 60.0\n"
         );
     }
 
