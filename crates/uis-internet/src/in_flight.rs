@@ -78,9 +78,10 @@ impl InFlight {
     /// ```
     #[must_use]
     pub fn try_recv(&self) -> Option<Frame> {
-        let mut frame = None;
-        let _ = self.inner.queue.poll_take(&mut None, None, 1, |taken| frame = Some(taken));
-        frame
+        let queue = &self.inner.queue;
+        let mut taken = Taken { queue, frame: None };
+        let _ = queue.poll_take(&mut None, None, 1, |mut frames, _| taken.frame = frames.next());
+        taken.frame.take()
     }
 
     /// Waits until there is a frame, moves all that are queued, at most `max`, to the end of `into`, and says how many
@@ -111,7 +112,8 @@ impl InFlight {
             return 0;
         }
         let mut wait = Wait::new(&self.inner.queue);
-        poll_fn(|cx| wait.queue.poll_take(&mut wait.key, Some(cx), max, |frame| into.push(frame))).await
+        poll_fn(|cx| wait.queue.poll_take(&mut wait.key, Some(cx), max, |frames, _| into.extend(frames)))
+            .await
     }
 }
 
@@ -162,6 +164,20 @@ impl Drop for Wait<'_> {
 }
 
 fn poll_one(queue: &Queue, key: &mut Option<u64>, cx: &Context<'_>) -> Poll<Option<Frame>> {
-    let mut frame = None;
-    queue.poll_take(key, Some(cx), 1, |taken| frame = Some(taken)).map(|_| frame)
+    let mut taken = Taken { queue, frame: None };
+    queue.poll_take(key, Some(cx), 1, |mut frames, _| taken.frame = frames.next()).map(|_| taken.frame.take())
+}
+
+/// A frame that is on its way out of the queue. If a sender that is woken meanwhile panics, it goes back.
+struct Taken<'a> {
+    queue: &'a Queue,
+    frame: Option<Frame>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if self.frame.is_some() {
+            self.queue.put_back(self.frame.take().into_iter());
+        }
+    }
 }

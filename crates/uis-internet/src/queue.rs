@@ -1,6 +1,7 @@
 //! The packets in flight: one bounded queue, in the order in which they were sent.
 
 use std::collections::VecDeque;
+use std::collections::vec_deque::Drain;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
@@ -34,6 +35,13 @@ struct State {
     closed: bool,
     sent: u64,
     refused: u64,
+}
+
+impl State {
+    /// Whether there is nothing to take and there may be later.
+    fn is_idle(&self) -> bool {
+        self.frames.is_empty() && !self.closed
+    }
 }
 
 impl Queue {
@@ -88,43 +96,52 @@ impl Queue {
         Ok(())
     }
 
-    /// Moves up to `max` frames from the front to `sink`, which must not call out. Without any, waits under `key` if
-    /// there is a context. `Ready(0)`: there are none and never will be.
+    /// Takes up to `max` frames, at least 1, from the front and gives them to `sink`, with how many of them were sent.
+    /// Without any, waits under `key` if there is a context. `Ready(0)`: there are none and never will be.
+    ///
+    /// `sink` must not call out. What it does is done before senders are woken, who may panic: then the frames are where it
+    /// has put them.
     pub(crate) fn poll_take(
         &self,
         key: &mut Option<u64>,
         cx: Option<&Context<'_>>,
         max: usize,
-        mut sink: impl FnMut(Frame),
+        sink: impl FnOnce(Drain<'_, Frame>, u64),
     ) -> Poll<usize> {
+        let mut spare = None;
         let mut state = self.state.lock();
+        if let Some(cx) = cx
+            && state.is_idle()
+            && !state.receivers.waits(*key, cx.waker())
+        {
+            drop(state);
+            let waker = cx.waker().clone(); // foreign code, so not under the lock
+            state = self.state.lock();
+            spare = if state.is_idle() { state.receivers.wait(key, waker) } else { Some(waker) };
+        }
         let n = max.min(state.frames.len());
         if n == 0 {
             let closed = state.closed;
-            let old = match cx {
-                Some(cx) if !closed => state.receivers.wait(key, cx.waker()),
-                _ => None,
-            };
             drop(state);
-            drop(old);
+            drop(spare);
             return if closed { Poll::Ready(0) } else { Poll::Pending };
         }
-        let mut unsent = 0;
-        for frame in state.frames.drain(..n) {
-            unsent += usize::from(frame.sent_by().is_none());
-            sink(frame);
-        }
+        let unsent = match state.unsent {
+            0 => 0, // nearly always
+            _ => state.frames.range(..n).filter(|frame| frame.sent_by().is_none()).count(),
+        };
         state.unsent -= unsent;
+        sink(state.frames.drain(..n), (n - unsent) as u64);
         let old = state.receivers.leave(key);
         self.wake_senders(state);
-        drop(old);
+        drop((old, spare));
         Poll::Ready(n)
     }
 
     /// Puts frames that were taken and not handled back to the front, in their order.
-    pub(crate) fn put_back(&self, frames: &mut VecDeque<Frame>) {
+    pub(crate) fn put_back(&self, frames: impl DoubleEndedIterator<Item = Frame>) {
         let mut state = self.state.lock();
-        while let Some(frame) = frames.pop_back() {
+        for frame in frames.rev() {
             state.unsent += usize::from(frame.sent_by().is_none());
             state.frames.push_front(frame);
         }
@@ -152,9 +169,11 @@ impl Queue {
     }
 
     pub(crate) fn on_room(&self, waker: &Waker) {
+        let waker = waker.clone(); // foreign code, so not under the lock
         let mut state = self.state.lock();
-        state.room.join(waker);
+        let spare = state.room.join(waker);
         self.wake_senders(state);
+        drop(spare);
     }
 
     /// No frame is taken from here on. False if that was so before.
@@ -165,8 +184,10 @@ impl Queue {
         }
         state.closed = true;
         let wakeup = state.receivers.drain();
-        self.wake_senders(state);
-        wakeup.wake();
+        let mut panics = Panics::default();
+        panics.catch(|| self.wake_senders(state));
+        panics.catch(|| wakeup.wake());
+        panics.resume();
         true
     }
 
@@ -228,5 +249,36 @@ impl std::fmt::Debug for Queue {
             .field("max", &self.max)
             .field("closed", &state.closed)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    struct Panicking(Arc<AtomicU64>);
+
+    impl Wake for Panicking {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            panic!("a waker of the user's");
+        }
+    }
+
+    #[test]
+    fn closing_wakes_both_sides_though_they_panic() {
+        let queue = Queue::new(1);
+        let woken = Arc::new(AtomicU64::new(0));
+        let waker = Waker::from(Arc::new(Panicking(woken.clone())));
+        // They never wait at the same time but between two steps of another thread.
+        let mut state = queue.state.lock();
+        assert!(state.receivers.wait(&mut None, waker.clone()).is_none());
+        assert!(state.room.join(waker).is_none());
+        drop(state);
+        catch_unwind(AssertUnwindSafe(|| queue.close())).unwrap_err();
+        assert_eq!(woken.load(Ordering::Relaxed), 2);
     }
 }

@@ -177,14 +177,11 @@ where
             return Poll::Pending;
         }
         let queue = self.wait.queue;
-        let (batch, mut sent) = (&mut self.batch, 0);
-        let polled = queue.poll_take(&mut self.wait.key, Some(cx), max, |frame| {
-            sent += u64::from(frame.sent_by().is_some());
-            batch.push_back(frame);
-        });
-        if sent > 0 {
+        let batch = &mut self.batch;
+        let polled = queue.poll_take(&mut self.wait.key, Some(cx), max, |frames, sent| {
+            batch.extend(frames);
             queue.routing(sent);
-        }
+        });
         while let Some(frame) = self.batch.pop_front() {
             if frame.sent_by().is_some() {
                 queue.routed(1);
@@ -199,8 +196,8 @@ impl<E> Drop for Router<'_, E> {
     fn drop(&mut self) {
         if !self.batch.is_empty() {
             let sent = self.batch.iter().filter(|frame| frame.sent_by().is_some()).count();
-            self.wait.queue.put_back(&mut self.batch);
             self.wait.queue.routed(sent as u64);
+            self.wait.queue.put_back(self.batch.drain(..)); // last, since a waker may panic
         }
     }
 }
@@ -270,13 +267,13 @@ impl Signal {
 
     /// The task is polled, with this waker.
     fn enter(&self, waker: &Waker) {
-        let mut task = self.0.task.lock();
-        let old = match &*task {
-            Some(task) if task.will_wake(waker) => None,
-            _ => task.replace(waker.clone()),
-        };
-        drop(task);
-        drop(old);
+        let known = self.0.task.lock().as_ref().is_some_and(|task| task.will_wake(waker));
+        if !known {
+            // Cloning and dropping wakers is foreign code, so not under the lock.
+            let waker = waker.clone();
+            let old = self.0.task.lock().replace(waker);
+            drop(old);
+        }
         self.0.flags.fetch_or(POLLED, Ordering::AcqRel);
     }
 
@@ -306,7 +303,9 @@ impl Wake for Flags {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if self.flags.fetch_or(WOKEN, Ordering::AcqRel) == 0 {
-            let task = self.task.lock().clone();
+            // Taken, not cloned, which the lock forbids. Until the task is polled, and puts it there again, it need not
+            // be woken once more.
+            let task = self.task.lock().take();
             if let Some(task) = task {
                 task.wake();
             }

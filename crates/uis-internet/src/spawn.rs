@@ -126,7 +126,11 @@ impl Stop {
 
     fn poll(&self, cx: &Context<'_>) -> Poll<()> {
         // Only one thread waits here, with one waker. It is put there before looking, so that no request is missed.
-        self.waiting.lock().get_or_insert_with(|| cx.waker().clone());
+        let absent = self.waiting.lock().is_none();
+        if absent {
+            let waker = cx.waker().clone(); // not under the lock
+            *self.waiting.lock() = Some(waker);
+        }
         if self.requested.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
     }
 }

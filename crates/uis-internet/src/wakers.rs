@@ -1,4 +1,7 @@
-//! Who waits: receivers for frames, senders for room. Wakers are collected under a lock and woken after it.
+//! Who waits: receivers for frames, senders for room.
+//!
+//! Cloning, waking and dropping a waker runs foreign code, which must not happen under a lock. So these take and give
+//! back wakers by value, and their caller clones before locking, and wakes and drops after unlocking.
 
 use std::collections::{HashSet, VecDeque};
 use std::task::Waker;
@@ -38,26 +41,29 @@ impl Receivers {
         self.waiting.is_empty()
     }
 
-    /// Waits under `key`, or under a new one that is put there. The waker that this replaces, if any, is to be
-    /// dropped after unlocking: it may be the last of its task.
-    #[must_use]
-    pub(crate) fn wait(&mut self, key: &mut Option<u64>, waker: &Waker) -> Option<Waker> {
+    /// Whether who has this key, if any, waits with this waker already.
+    pub(crate) fn waits(&self, key: Option<u64>, waker: &Waker) -> bool {
+        key.is_some_and(|id| self.waiting.iter().any(|(other, old)| *other == id && old.will_wake(waker)))
+    }
+
+    /// Waits under `key`, or under a new one that is put there. Gives back the waker that this replaces, if any.
+    #[must_use = "to be dropped after unlocking"]
+    pub(crate) fn wait(&mut self, key: &mut Option<u64>, waker: Waker) -> Option<Waker> {
         let id = *key.get_or_insert_with(|| {
             self.last += 1;
             self.last
         });
         match self.waiting.iter_mut().find(|(other, _)| *other == id) {
-            Some((_, old)) if old.will_wake(waker) => None,
-            Some((_, old)) => Some(std::mem::replace(old, waker.clone())),
+            Some((_, old)) => Some(std::mem::replace(old, waker)),
             None => {
-                self.waiting.push((id, waker.clone()));
+                self.waiting.push((id, waker));
                 None
             }
         }
     }
 
-    /// No longer waits under `key`. The waker is to be dropped after unlocking.
-    #[must_use]
+    /// No longer waits under `key`, which gives back the waker.
+    #[must_use = "to be dropped after unlocking"]
     pub(crate) fn leave(&mut self, key: &mut Option<u64>) -> Option<Waker> {
         let id = key.take()?;
         let at = self.waiting.iter().position(|(other, _)| *other == id)?;
@@ -78,7 +84,7 @@ impl Receivers {
 #[derive(Debug, Default)]
 pub(crate) struct RoomLine {
     line: VecDeque<Waker>,
-    // A thousand flows may stand here, so whether one does already is not searched for. The clones in the line keep
+    // A thousand flows may stand here, so whether one does already is not searched for. The wakers in the line keep
     // the data alive, so a key stays theirs.
     present: HashSet<(usize, usize)>,
 }
@@ -88,11 +94,14 @@ impl RoomLine {
         self.line.is_empty()
     }
 
-    /// Goes to the end of the line, or keeps its place.
-    pub(crate) fn join(&mut self, waker: &Waker) {
-        if self.present.insert(identity(waker)) {
-            self.line.push_back(waker.clone());
+    /// Goes to the end of the line, or keeps its place: then here is the waker again.
+    #[must_use = "to be dropped after unlocking"]
+    pub(crate) fn join(&mut self, waker: Waker) -> Option<Waker> {
+        if !self.present.insert(identity(&waker)) {
+            return Some(waker);
         }
+        self.line.push_back(waker);
+        None
     }
 
     /// Whose turn it is.
@@ -139,10 +148,11 @@ mod tests {
         let (wake_a, wake_b) = (Waker::from(a.clone()), Waker::from(b.clone()));
         let mut receivers = Receivers::default();
         let (mut one, mut two) = (None, None);
-        assert!(receivers.wait(&mut one, &wake_a).is_none());
-        assert!(receivers.wait(&mut one, &wake_a).is_none());
-        assert!(receivers.wait(&mut one, &wake_b).unwrap().will_wake(&wake_a));
-        assert!(receivers.wait(&mut two, &wake_a).is_none());
+        assert!(!receivers.waits(one, &wake_a));
+        assert!(receivers.wait(&mut one, wake_a.clone()).is_none());
+        assert!(receivers.waits(one, &wake_a) && !receivers.waits(one, &wake_b));
+        assert!(receivers.wait(&mut one, wake_b).unwrap().will_wake(&wake_a));
+        assert!(receivers.wait(&mut two, wake_a.clone()).is_none());
         assert!(receivers.leave(&mut two).unwrap().will_wake(&wake_a));
         assert!(receivers.leave(&mut two).is_none());
         receivers.drain().wake();
@@ -155,7 +165,7 @@ mod tests {
         let count = Arc::new(Count::default());
         let mut receivers = Receivers::default();
         for waker in [Waker::from(count.clone()), Waker::from(Arc::new(Panics)), Waker::from(count.clone())] {
-            assert!(receivers.wait(&mut None, &waker).is_none());
+            assert!(receivers.wait(&mut None, waker).is_none());
         }
         let wakeup = receivers.drain();
         catch_unwind(AssertUnwindSafe(|| wakeup.wake())).unwrap_err();
@@ -166,11 +176,13 @@ mod tests {
     fn a_sender_keeps_its_place_in_line() {
         let wakers: Vec<Waker> = (0..3).map(|_| Waker::from(Arc::new(Count::default()))).collect();
         let mut line = RoomLine::default();
+        let mut present = [false; 3];
         for at in [0, 1, 0, 2, 1] {
-            line.join(&wakers[at]);
+            let known = line.join(wakers[at].clone()).is_some();
+            assert_eq!(known, std::mem::replace(&mut present[at], true));
         }
         assert!(line.next().unwrap().will_wake(&wakers[0]));
-        line.join(&wakers[0]);
+        assert!(line.join(wakers[0].clone()).is_none());
         for at in [1, 2, 0] {
             assert!(line.next().unwrap().will_wake(&wakers[at]));
         }

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -9,8 +10,8 @@ use std::task::{Context, Poll};
 use common::*;
 use futures_lite::StreamExt;
 use futures_lite::future::block_on;
-use uis_internet::{DEFAULT_MAX_IN_FLIGHT, Internet};
-use uis_vnic::{DropReason, MTU_ETHERNET, SendError, Vnic, VnicNetwork};
+use uis_internet::{DEFAULT_MAX_IN_FLIGHT, InFlight, Internet};
+use uis_vnic::{DropReason, Frame, MTU_ETHERNET, SendError, Vnic, VnicNetwork};
 
 const TO: &str = "10.0.0.1";
 
@@ -185,12 +186,34 @@ fn a_panicking_waker_does_not_lose_the_others() {
     vnic.on_room(&waker_fn(|| panic!("a waker of the user's")));
     vnic.on_room(&waker);
     let in_flight = internet.in_flight();
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| in_flight.try_recv())).unwrap_err();
+    catch_unwind(AssertUnwindSafe(|| in_flight.try_recv())).unwrap_err();
     assert_eq!(wakes.take(), 1);
-    send(&vnic, ip(TO), [2]);
     vnic.on_room(&waker);
-    in_flight.try_recv().unwrap();
+    assert_eq!(id(in_flight.try_recv().unwrap().packet()), 1);
     assert_eq!(wakes.take(), 1);
+}
+
+#[test]
+fn a_panicking_waker_does_not_lose_the_frame_that_made_room() {
+    type Take = fn(&mut InFlight, &mut Vec<Frame>);
+    let takes: [(Take, bool); 4] = [
+        (|queue, _| drop(queue.try_recv()), false),
+        (|queue, _| drop(block_on(queue.recv())), false),
+        (|queue, _| drop(block_on(queue.next())), false),
+        (|queue, into| assert_eq!(block_on(queue.recv_many(into, 2)), 2), true),
+    ];
+    for (take, taken) in takes {
+        let internet = Internet::builder().max_in_flight(2).build();
+        let vnic = internet.new_vnic(MTU_ETHERNET).unwrap();
+        send(&vnic, ip(TO), [1, 2]);
+        vnic.on_room(&waker_fn(|| panic!("a waker of the user's")));
+        let (mut queue, mut into) = (internet.in_flight(), Vec::new());
+        catch_unwind(AssertUnwindSafe(|| take(&mut queue, &mut into))).unwrap_err();
+        assert_eq!(into.len(), if taken { 2 } else { 0 }, "where it was to go, or in its place");
+        into.extend(std::iter::from_fn(|| queue.try_recv()));
+        assert_eq!(into.iter().map(|frame| id(frame.packet())).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(internet.stats().queued, 0);
+    }
 }
 
 #[test]

@@ -161,6 +161,21 @@ fn a_panic_in_the_closure_loses_one_packet() {
 }
 
 #[test]
+fn a_panic_of_a_sender_that_is_woken_loses_nothing() {
+    let internet = Internet::builder().max_in_flight(8).build();
+    let vnic = internet.new_vnic(MTU_ETHERNET).unwrap();
+    send(&vnic, ip(A), 0..8);
+    vnic.on_room(&waker_fn(|| panic!("a waker of the user's")));
+    let mut route = Box::pin(internet.route(|_, _| unreachable!("none is handled")));
+    catch_unwind(AssertUnwindSafe(|| poll(&mut route, std::task::Waker::noop()))).unwrap_err();
+    assert_eq!(internet.stats().queued, 8);
+    drop(route);
+    assert_eq!(internet.stats().queued, 8);
+    assert_eq!(in_flight(&internet), (0..8).collect::<Vec<_>>());
+    assert_eq!(internet.stats().queued, 0);
+}
+
+#[test]
 fn a_frame_put_back_wakes_who_waits() {
     let internet = Internet::new();
     let vnic = internet.new_vnic(MTU_ETHERNET).unwrap();
