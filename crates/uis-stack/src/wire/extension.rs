@@ -1,5 +1,7 @@
 //! IPv6 extension headers and IPv4 options: what may be skipped, and what may not.
 
+use etherparse::Ipv6RawExtHeaderSlice;
+
 use super::{DiscardReason, IPV6_HEADER, protocol};
 
 /// How many extension headers a packet may carry. Nothing real comes near.
@@ -24,28 +26,33 @@ pub(super) struct Chain {
 #[inline]
 pub(super) fn skip(bytes: &[u8], mut chain: Chain) -> Result<Chain, DiscardReason> {
     for _ in 0..=MAX_HEADERS {
-        let (next, len) = match chain.protocol {
+        let judge = match chain.protocol {
             // RFC 8200 §4.1: only right behind the fixed header.
             protocol::HOP_BY_HOP if chain.at != IPV6_HEADER => return Err(DiscardReason::BadExtension),
-            protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS => options(bytes, chain.at)?,
-            protocol::ROUTING => routing(bytes, chain.at)?,
+            protocol::HOP_BY_HOP | protocol::DESTINATION_OPTIONS => options,
+            protocol::ROUTING => routing,
             protocol::NO_NEXT_HEADER => return Err(DiscardReason::NoNextHeader),
             _ => return Ok(chain),
         };
-        chain = Chain { protocol: next, at: chain.at + len, next_header_at: chain.at };
+        let header = bytes.get(chain.at..).and_then(|rest| Ipv6RawExtHeaderSlice::from_slice(rest).ok());
+        let header = header.ok_or(DiscardReason::BadExtension)?;
+        judge(header.payload())?;
+        chain = Chain {
+            protocol: header.next_header().0,
+            at: chain.at + header.slice().len(),
+            next_header_at: chain.at,
+        };
     }
     Err(DiscardReason::BadExtension)
 }
 
-/// The next header and the length of the options header at `at`, if nothing in it forbids to go on.
-fn options(bytes: &[u8], at: usize) -> Result<(u8, usize), DiscardReason> {
-    let header = header(bytes, at)?;
-    if header.len() > MAX_OPTIONS {
+/// Judges what an options header has behind its first two bytes.
+fn options(mut options: &[u8]) -> Result<(), DiscardReason> {
+    if options.len() + 2 > MAX_OPTIONS {
         return Err(DiscardReason::BadExtension);
     }
-    let mut rest = &header[2..];
-    while let Some((&kind, tail)) = rest.split_first() {
-        rest = match kind {
+    while let Some((&kind, tail)) = options.split_first() {
+        options = match kind {
             0 => tail, // Pad1
             JUMBO => return Err(DiscardReason::Malformed),
             // RFC 8200 §4.2: the upper two bits of an option that is not known say whether to skip it.
@@ -56,24 +63,16 @@ fn options(bytes: &[u8], at: usize) -> Result<(u8, usize), DiscardReason> {
             }
         };
     }
-    Ok((header[0], header.len()))
+    Ok(())
 }
 
-fn routing(bytes: &[u8], at: usize) -> Result<(u8, usize), DiscardReason> {
-    let header = header(bytes, at)?;
+/// The same of a routing header.
+fn routing(data: &[u8]) -> Result<(), DiscardReason> {
     // RFC 5095 §3 buries type 0; RFC 8200 §4.4 lets a host skip the others once no segments are left.
-    let (kind, segments_left) = (header[2], header[3]);
-    if kind == 0 || segments_left > 0 {
-        Err(DiscardReason::BadExtension)
-    } else {
-        Ok((header[0], header.len()))
+    match data {
+        [1..=255, 0, ..] => Ok(()),
+        _ => Err(DiscardReason::BadExtension),
     }
-}
-
-/// The extension header at `at`: next header, length in units of 8 bytes less one, contents.
-fn header(bytes: &[u8], at: usize) -> Result<&[u8], DiscardReason> {
-    let len = bytes.get(at + 1).ok_or(DiscardReason::BadExtension)?;
-    bytes.get(at..at + (usize::from(*len) + 1) * 8).ok_or(DiscardReason::BadExtension)
 }
 
 /// Judges IPv4 options: all are skipped but source routes, which no host should obey (RFC 7126 §4.3).

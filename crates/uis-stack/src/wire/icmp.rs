@@ -1,28 +1,11 @@
 //! ICMP messages of both families (RFC 792, RFC 4443): echoes, and errors with the packet that they are about.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
-use super::extension::{self, Chain};
-use super::{FRAGMENT_HEADER, ICMP_HEADER, IPV4_HEADER, IPV6_HEADER, be16, be32, protocol};
+use etherparse::{IpNumber, Ipv6ExtensionSlice, LaxIpSlice, icmpv4, icmpv6};
 
-/// Type numbers, of ICMP and of ICMPv6.
-pub(super) mod kind {
-    pub(crate) const V4_ECHO_REPLY: u8 = 0;
-    pub(crate) const V4_UNREACHABLE: u8 = 3;
-    pub(crate) const V4_SOURCE_QUENCH: u8 = 4;
-    pub(crate) const V4_REDIRECT: u8 = 5;
-    pub(crate) const V4_ECHO_REQUEST: u8 = 8;
-    pub(crate) const V4_TIME_EXCEEDED: u8 = 11;
-    pub(crate) const V4_PARAMETER_PROBLEM: u8 = 12;
-    pub(crate) const V6_UNREACHABLE: u8 = 1;
-    pub(crate) const V6_TOO_BIG: u8 = 2;
-    pub(crate) const V6_TIME_EXCEEDED: u8 = 3;
-    pub(crate) const V6_PARAMETER_PROBLEM: u8 = 4;
-    pub(crate) const V6_ECHO_REQUEST: u8 = 128;
-    pub(crate) const V6_ECHO_REPLY: u8 = 129;
-    pub(crate) const V6_REDIRECT: u8 = 137;
-}
+use super::{ICMP_HEADER, be16, be32};
 
 /// A message that is long enough, and whose checksum is right.
 #[derive(Clone, Copy, Debug)]
@@ -98,21 +81,17 @@ pub(crate) struct Quoted {
 /// Reads the message in `bytes`, which is [`ICMP_HEADER`] bytes long at least.
 pub(super) fn parse(bytes: &[u8], v4: bool) -> IcmpMessage<'_> {
     let found = match (v4, bytes[0]) {
-        (true, kind::V4_ECHO_REQUEST) | (false, kind::V6_ECHO_REQUEST) => {
+        (true, icmpv4::TYPE_ECHO_REQUEST) | (false, icmpv6::TYPE_ECHO_REQUEST) => {
             return IcmpMessage::EchoRequest { bytes };
         }
-        (true, kind::V4_ECHO_REPLY) | (false, kind::V6_ECHO_REPLY) => {
+        (true, icmpv4::TYPE_ECHO_REPLY) | (false, icmpv6::TYPE_ECHO_REPLY) => {
             return IcmpMessage::EchoReply;
         }
         (true, _) => error_v4(bytes),
         (false, _) => error_v6(bytes),
     };
     match found {
-        Some(kind) => {
-            let quote = &bytes[ICMP_HEADER..];
-            let quoted = if v4 { quoted_v4(quote) } else { quoted_v6(quote) };
-            IcmpMessage::Error(IcmpError { kind, quoted })
-        }
+        Some(kind) => IcmpMessage::Error(IcmpError { kind, quoted: quoted(&bytes[ICMP_HEADER..], v4) }),
         None => IcmpMessage::Other,
     }
 }
@@ -123,105 +102,102 @@ pub(super) fn is_error(v4: bool, kind: u8) -> bool {
     if v4 {
         matches!(
             kind,
-            kind::V4_UNREACHABLE
-                | kind::V4_SOURCE_QUENCH
-                | kind::V4_REDIRECT
-                | kind::V4_TIME_EXCEEDED
-                | kind::V4_PARAMETER_PROBLEM
+            icmpv4::TYPE_DEST_UNREACH
+                | icmpv4::TYPE_SOURCE_QUENCH
+                | icmpv4::TYPE_REDIRECT
+                | icmpv4::TYPE_TIME_EXCEEDED
+                | icmpv4::TYPE_PARAMETER_PROBLEM
         )
     } else {
-        kind < kind::V6_ECHO_REQUEST || kind == kind::V6_REDIRECT
+        // RFC 4443 §2.1: what has the upper bit is information.
+        kind < icmpv6::TYPE_ECHO_REQUEST || kind == icmpv6::TYPE_REDIRECT_MESSAGE
     }
 }
 
+/// The type says what is wrong also where the code is none that etherparse knows.
 fn error_v4(bytes: &[u8]) -> Option<IcmpKind> {
+    use icmpv4::DestUnreachableHeader::*;
     Some(match bytes[0] {
         // RFC 1122 §3.2.2.1 lists the codes up to 12, RFC 1812 §5.2.7.1 the rest.
-        kind::V4_UNREACHABLE => match bytes[1] {
-            0 | 6 | 11 => IcmpKind::NetUnreachable,
-            1 | 5 | 7 | 8 | 12 => IcmpKind::HostUnreachable,
-            2 => IcmpKind::ProtocolUnreachable,
-            3 => IcmpKind::PortUnreachable,
-            4 => IcmpKind::PacketTooBig { mtu: u32::from(be16(bytes, 6)) },
-            9 | 10 | 13..=15 => IcmpKind::AdminProhibited,
-            _ => IcmpKind::Other,
-        },
-        kind::V4_TIME_EXCEEDED => IcmpKind::TimeExceeded,
-        kind::V4_PARAMETER_PROBLEM => IcmpKind::ParameterProblem,
-        kind::V4_SOURCE_QUENCH => IcmpKind::SourceQuench,
+        icmpv4::TYPE_DEST_UNREACH => {
+            match icmpv4::DestUnreachableHeader::from_values(bytes[1], be16(bytes, 6)) {
+                Some(Network | NetworkUnknown | TosNetwork) => IcmpKind::NetUnreachable,
+                Some(Host | SourceRouteFailed | HostUnknown | Isolated | TosHost) => {
+                    IcmpKind::HostUnreachable
+                }
+                Some(Protocol) => IcmpKind::ProtocolUnreachable,
+                Some(Port) => IcmpKind::PortUnreachable,
+                Some(FragmentationNeeded { next_hop_mtu }) => {
+                    IcmpKind::PacketTooBig { mtu: next_hop_mtu.into() }
+                }
+                Some(
+                    NetworkProhibited
+                    | HostProhibited
+                    | FilterProhibited
+                    | HostPrecedenceViolation
+                    | PrecedenceCutoff,
+                ) => IcmpKind::AdminProhibited,
+                None => IcmpKind::Other,
+            }
+        }
+        icmpv4::TYPE_TIME_EXCEEDED => IcmpKind::TimeExceeded,
+        icmpv4::TYPE_PARAMETER_PROBLEM => IcmpKind::ParameterProblem,
+        icmpv4::TYPE_SOURCE_QUENCH => IcmpKind::SourceQuench,
         _ => return None,
     })
 }
 
+/// As [`error_v4`].
 fn error_v6(bytes: &[u8]) -> Option<IcmpKind> {
+    use icmpv6::DestUnreachableCode::*;
     Some(match bytes[0] {
         // RFC 4443 §3.1
-        kind::V6_UNREACHABLE => match bytes[1] {
-            0 => IcmpKind::NetUnreachable,
-            2 | 3 => IcmpKind::HostUnreachable,
-            4 => IcmpKind::PortUnreachable,
-            1 | 5 | 6 => IcmpKind::AdminProhibited,
-            _ => IcmpKind::Other,
+        icmpv6::TYPE_DST_UNREACH => match icmpv6::DestUnreachableCode::from_u8(bytes[1]) {
+            Some(NoRoute) => IcmpKind::NetUnreachable,
+            Some(BeyondScope | Address) => IcmpKind::HostUnreachable,
+            Some(Port) => IcmpKind::PortUnreachable,
+            Some(Prohibited | SourceAddressFailedPolicy | RejectRoute) => IcmpKind::AdminProhibited,
+            None => IcmpKind::Other,
         },
-        kind::V6_TOO_BIG => IcmpKind::PacketTooBig { mtu: be32(bytes, 4) },
-        kind::V6_TIME_EXCEEDED => IcmpKind::TimeExceeded,
-        // RFC 4443 §3.4: an unrecognized next header is what IPv6 has for an unreachable protocol.
-        kind::V6_PARAMETER_PROBLEM if bytes[1] == 1 => IcmpKind::ProtocolUnreachable,
-        kind::V6_PARAMETER_PROBLEM => IcmpKind::ParameterProblem,
+        icmpv6::TYPE_PACKET_TOO_BIG => IcmpKind::PacketTooBig { mtu: be32(bytes, 4) },
+        icmpv6::TYPE_TIME_EXCEEDED => IcmpKind::TimeExceeded,
+        // RFC 4443 §3.4: this is what IPv6 has for an unreachable protocol.
+        icmpv6::TYPE_PARAMETER_PROBLEM if bytes[1] == icmpv6::CODE_PARAM_PROBLEM_UNRECOG_NEXT_HEADER => {
+            IcmpKind::ProtocolUnreachable
+        }
+        icmpv6::TYPE_PARAMETER_PROBLEM => IcmpKind::ParameterProblem,
         _ => return None,
     })
 }
 
-/// The quoted packet is cut off where it suited the router, so its lengths and checksums say nothing.
-fn quoted_v4(bytes: &[u8]) -> Option<Quoted> {
-    let header: &[u8; IPV4_HEADER] = bytes.first_chunk()?;
-    let header_len = usize::from(header[0] & 0x0f) * 4;
-    let is_first = be16(header, 6) & 0x1fff == 0;
-    if header[0] >> 4 != 4 || header_len < IPV4_HEADER || !is_first {
-        return None;
-    }
-    let [_, _, _, _, _, _, _, _, _, protocol, _, _, addresses @ ..] = *header;
-    let [s0, s1, s2, s3, d0, d1, d2, d3] = addresses;
-    quoted(
-        IpAddr::V4(Ipv4Addr::new(s0, s1, s2, s3)),
-        IpAddr::V4(Ipv4Addr::new(d0, d1, d2, d3)),
-        protocol,
-        bytes.get(header_len..)?,
-    )
-}
-
-fn quoted_v6(bytes: &[u8]) -> Option<Quoted> {
-    let header: &[u8; IPV6_HEADER] = bytes.first_chunk()?;
-    if header[0] >> 4 != 6 {
-        return None;
-    }
-    let mut chain = Chain { protocol: header[6], at: IPV6_HEADER, next_header_at: 6 };
-    chain = extension::skip(bytes, chain).ok()?;
-    if chain.protocol == protocol::FRAGMENT {
-        let fragment = bytes.get(chain.at..chain.at + FRAGMENT_HEADER)?;
-        if be16(fragment, 2) & 0xfff8 != 0 {
-            return None;
+/// The quoted packet is cut off where it suited the router, so it is read laxly.
+fn quoted(bytes: &[u8], v4: bool) -> Option<Quoted> {
+    // Where the headers do not end well, nobody knows what the payload is. Nor may they be iterated over then: the
+    // iterator of etherparse 0.21 relies on every header that it comes to being whole.
+    let (ip, None) = LaxIpSlice::from_slice(bytes).ok()? else { return None };
+    let is_first = match &ip {
+        LaxIpSlice::Ipv4(ip) => v4 && ip.header().fragments_offset().value() == 0,
+        LaxIpSlice::Ipv6(ip) => {
+            !v4 && ip.extensions().clone().into_iter().all(|header| match header {
+                Ipv6ExtensionSlice::Fragment(header) => header.fragment_offset().value() == 0,
+                _ => true,
+            })
         }
-        let behind =
-            Chain { protocol: fragment[0], at: chain.at + FRAGMENT_HEADER, next_header_at: chain.at };
-        chain = extension::skip(bytes, behind).ok()?;
-    }
-    let (src, dst) = header[8..].split_first_chunk::<16>()?;
-    quoted(
-        IpAddr::V6(Ipv6Addr::from(*src)),
-        IpAddr::V6(Ipv6Addr::from(*dst.first_chunk::<16>()?)),
-        chain.protocol,
-        bytes.get(chain.at..)?,
-    )
-}
-
-fn quoted(src: IpAddr, dst: IpAddr, protocol: u8, upper: &[u8]) -> Option<Quoted> {
+    };
+    let upper = ip.payload();
+    let is_told = is_first && matches!(upper.ip_number, IpNumber::TCP | IpNumber::UDP);
     // RFC 792: at least 8 bytes are quoted.
-    if upper.len() < 8 || !matches!(protocol, protocol::TCP | protocol::UDP) {
+    if !is_told || upper.payload.len() < 8 {
         return None;
     }
-    let seq = (protocol == protocol::TCP).then(|| be32(upper, 4));
-    Some(Quoted { src, dst, protocol, src_port: be16(upper, 0), dst_port: be16(upper, 2), seq })
+    Some(Quoted {
+        src: ip.source_addr(),
+        dst: ip.destination_addr(),
+        protocol: upper.ip_number.0,
+        src_port: be16(upper.payload, 0),
+        dst_port: be16(upper.payload, 2),
+        seq: (upper.ip_number == IpNumber::TCP).then(|| be32(upper.payload, 4)),
+    })
 }
 
 #[cfg(test)]
@@ -229,6 +205,7 @@ mod tests {
     use super::IcmpKind::*;
     use super::*;
     use crate::wire::testing::*;
+    use crate::wire::{IPV4_HEADER, IPV6_HEADER, protocol};
 
     /// The error that a message of this type and code is, about a UDP datagram.
     fn error(v4: bool, kind: u8, code: u8, word: u32) -> Option<(IcmpKind, Option<Quoted>)> {
@@ -240,7 +217,7 @@ mod tests {
     }
 
     fn quoted(v4: bool, quote: &[u8]) -> Option<Quoted> {
-        let kind = if v4 { kind::V4_UNREACHABLE } else { kind::V6_UNREACHABLE };
+        let kind = if v4 { icmpv4::TYPE_DEST_UNREACH } else { icmpv6::TYPE_DST_UNREACH };
         match parse(&icmp_message(kind, 0, 0, quote), v4) {
             IcmpMessage::Error(error) => error.quoted,
             message => panic!("{message:?}"),
@@ -356,6 +333,8 @@ mod tests {
         let first = fragment_header(protocol::TCP, 0, true, 1);
         let second = fragment_header(protocol::TCP, 8, true, 1);
         let padding = [protocol::TCP, 0, 1, 4, 0, 0, 0, 0];
+        let to_auth = [51, 0, 1, 4, 0, 0, 0, 0];
+        let to_hop_by_hop = [protocol::HOP_BY_HOP, 0, 1, 4, 0, 0, 0, 0];
         let cases = [
             ("first fragment", true, placed(0x2000), true),
             ("second fragment", true, placed(0x2003), false),
@@ -374,6 +353,15 @@ mod tests {
             ("second fragment", false, with(protocol::FRAGMENT, &second), false),
             ("options", false, with(protocol::DESTINATION_OPTIONS, &padding), true),
             ("cut options", false, with(protocol::DESTINATION_OPTIONS, &padding)[..44].to_vec(), false),
+            ("fragment header cut off", false, with(protocol::FRAGMENT, &first)[..40].to_vec(), false),
+            (
+                "cut behind whole options",
+                false,
+                with(protocol::DESTINATION_OPTIONS, &to_auth)[..48].to_vec(),
+                false,
+            ),
+            ("odd authentication header", false, with(protocol::DESTINATION_OPTIONS, &to_auth), false),
+            ("late hop-by-hop options", false, with(protocol::DESTINATION_OPTIONS, &to_hop_by_hop), false),
             ("cut fragment header", false, with(protocol::FRAGMENT, &first)[..44].to_vec(), false),
         ];
         for (name, v4, quote, is_told) in cases {

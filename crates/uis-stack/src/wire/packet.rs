@@ -1,16 +1,17 @@
 //! IP packets as they arrive, read without copying.
 //!
-//! This runs for every packet, so it is written by hand: one pass, no allocation, and only the fields that the
-//! stack looks at.
+//! This runs for every packet, so what most packets have is read by hand: one pass, no allocation, and only the
+//! fields that the stack looks at. etherparse reads and writes what few have.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use etherparse::{IpNumber, Ipv4Header, Ipv4Options, Ipv6FragmentHeaderSlice, Ipv6Header};
 use uis_vnic::buffer;
 
 use super::extension::{self, Chain};
 use super::{
     DiscardReason, FRAGMENT_HEADER, ICMP_HEADER, IPV4_HEADER, IPV6_HEADER, IcmpMessage, TCP_HEADER,
-    TcpSegment, UDP_HEADER, be16, be32, checksum, icmp, protocol, tcp,
+    TcpSegment, UDP_HEADER, be16, checksum, icmp, protocol, tcp,
 };
 
 /// An IP packet that passed every check it can be put to by itself.
@@ -86,21 +87,23 @@ pub(crate) fn parse(bytes: &[u8], checksums_valid: bool) -> Result<Packet<'_>, D
 /// The packet that `segment` came in, with a fixed IP header alone before it: what smoltcp is given in place of one
 /// that is not [`bare`](TcpSegment::bare).
 pub(crate) fn strip_extensions(packet: &Packet<'_>, segment: &TcpSegment<'_>) -> Vec<u8> {
-    let v4 = packet.dst.is_ipv4();
-    let header_len = if v4 { IPV4_HEADER } else { IPV6_HEADER };
-    let mut bare = buffer::take(header_len + segment.bytes.len());
-    bare[..header_len].copy_from_slice(&packet.bytes[..header_len]);
-    bare[header_len..].copy_from_slice(segment.bytes);
-    // Both lengths fit, as those of the longer packet did.
-    if v4 {
-        let total = bare.len() as u16;
-        bare[0] = 0x45;
-        bare[2..4].copy_from_slice(&total.to_be_bytes());
-        checksum::fill(&mut bare[..IPV4_HEADER], 10);
+    const READ: &str = "its header was read before";
+    const FITS: &str = "it fitted with more headers";
+    const WRITTEN: &str = "a Vec takes what is written to it";
+    let mut bare = buffer::take(IPV6_HEADER + segment.bytes.len());
+    bare.clear();
+    if packet.dst.is_ipv4() {
+        let (mut header, _) = Ipv4Header::from_slice(packet.bytes).expect(READ);
+        header.options = Ipv4Options::new();
+        header.set_payload_len(segment.bytes.len()).expect(FITS);
+        header.write(&mut bare).expect(WRITTEN);
     } else {
-        bare[4..6].copy_from_slice(&(segment.bytes.len() as u16).to_be_bytes());
-        bare[6] = protocol::TCP;
+        let (mut header, _) = Ipv6Header::from_slice(packet.bytes).expect(READ);
+        header.next_header = IpNumber::TCP;
+        header.set_payload_length(segment.bytes.len()).expect(FITS);
+        header.write(&mut bare).expect(WRITTEN);
     }
+    bare.extend_from_slice(segment.bytes);
     bare
 }
 
@@ -223,12 +226,13 @@ fn may_send(src: IpAddr) -> bool {
 fn fragment_v6(bytes: &[u8], chain: Chain) -> Result<(Fragment<'_>, Chain), DiscardReason> {
     let end = chain.at + FRAGMENT_HEADER;
     let (header, payload) = bytes.split_at_checked(end).ok_or(DiscardReason::BadExtension)?;
-    let placement = be16(header, chain.at + 2);
+    let found =
+        Ipv6FragmentHeaderSlice::from_slice(&header[chain.at..]).map_err(|_| DiscardReason::BadExtension)?;
     let fragment = Fragment {
-        id: be32(header, chain.at + 4),
-        protocol: header[chain.at],
-        offset: usize::from(placement & 0xfff8),
-        more: placement & 1 != 0,
+        id: found.identification(),
+        protocol: found.next_header().0,
+        offset: found.fragment_offset().byte_offset().into(),
+        more: found.more_fragments(),
         payload,
         header,
         next_header_at: chain.next_header_at,
