@@ -110,6 +110,11 @@ impl Recovery {
         }
     }
 
+    /// That moment has come, and it is known why nothing was acknowledged.
+    pub(crate) fn put_off(&mut self, now: Instant) {
+        self.quiet_since = Some(now);
+    }
+
     /// That moment has come.
     pub(crate) fn on_probe(&mut self, now: Instant, nxt: Seq) -> Action {
         self.probed = true;
@@ -181,6 +186,8 @@ mod tests {
         let (srtt, delay) = (Some(Duration::from_millis(5)), Duration::from_millis(10));
         assert_eq!(recovery.probe_at(None, delay), None);
         assert_eq!(recovery.probe_at(srtt, delay), Some(at(20)));
+        recovery.put_off(at(15));
+        assert_eq!(recovery.probe_at(srtt, delay), Some(at(35)));
         assert_eq!(recovery.on_probe(at(20), UNA + 9000), Action::Enter);
         assert_eq!(recovery.probe_at(srtt, delay), None);
         recovery.on_progress(at(30), UNA + 1000, UNA + 9000);

@@ -16,6 +16,8 @@ pub(crate) struct Rto {
     max: Duration,
     /// The smoothed round trip and its variation, once one was measured.
     estimate: Option<(Duration, Duration)>,
+    /// The shortest round trip that was measured: the path without its queues.
+    shortest: Option<Duration>,
     rto: Duration,
     /// The segment whose round trip is being measured: the end of it, and when it was sent.
     timed: Option<(Seq, Instant)>,
@@ -36,6 +38,7 @@ impl Rto {
             min,
             max,
             estimate: None,
+            shortest: None,
             rto: initial,
             timed: None,
             una: isn,
@@ -63,6 +66,11 @@ impl Rto {
 
     pub(crate) fn srtt(&self) -> Option<Duration> {
         self.estimate.map(|(srtt, _)| srtt)
+    }
+
+    /// The shortest round trip so far.
+    pub(crate) fn shortest(&self) -> Option<Duration> {
+        self.shortest
     }
 
     pub(crate) fn rto(&self) -> Duration {
@@ -137,6 +145,7 @@ impl Rto {
     }
 
     fn sample(&mut self, rtt: Duration) {
+        self.shortest = Some(self.shortest.map_or(rtt, |shortest| shortest.min(rtt)));
         self.estimate = Some(match self.estimate {
             None => (rtt, rtt / 2), // §2.2
             // §2.3, with alpha = 1/8 and beta = 1/4

@@ -245,7 +245,7 @@ impl Engine {
     /// Takes bytes to send, as many as there is room for.
     pub(crate) fn write(&mut self, data: &[u8]) -> usize {
         let mut room = self.writable();
-        let is_long = self.rto.srtt().is_some_and(|srtt| srtt >= LONG_ROUND_TRIP);
+        let is_long = self.rto.shortest().is_some_and(|rtt| rtt >= LONG_ROUND_TRIP);
         if data.len() > room && is_long && self.send_limit < self.max_send_limit {
             self.send_limit = (self.send_limit * 2).min(self.max_send_limit);
             room = self.writable();

@@ -37,8 +37,9 @@ impl Engine {
         if self.ack_delay.is_zero() { Duration::from_millis(1) } else { self.ack_delay }
     }
 
-    /// Does what is due: retransmission, probes, delayed acknowledgments.
-    pub(crate) fn on_timer(&mut self, now: Instant, out: &mut Outbox) -> Result<(), GaveUp> {
+    /// Does what is due: retransmission, probes, delayed acknowledgments. With `path_busy` packets are waiting in the
+    /// network for somebody to route them, so that an acknowledgment may be late without anything being lost.
+    pub(crate) fn on_timer(&mut self, now: Instant, path_busy: bool, out: &mut Outbox) -> Result<(), GaveUp> {
         let flow_now = self.time.flow(now);
         if self.rto.deadline().is_some_and(|at| at <= flow_now) {
             let retries = if self.is_opening() { self.syn_retries } else { self.retries };
@@ -52,8 +53,12 @@ impl Engine {
             self.hold_to_window(now, out);
             self.retransmit(now, out);
         } else if self.loss_probe_at().is_some_and(|at| at <= flow_now) {
-            let action = self.recovery.on_probe(flow_now, self.rto.nxt());
-            self.act(now, action, out);
+            if path_busy {
+                self.recovery.put_off(flow_now);
+            } else {
+                let action = self.recovery.on_probe(flow_now, self.rto.nxt());
+                self.act(now, action, out);
+            }
         }
         self.put_off_smoltcp(now);
         if self.window_probes > self.retries {

@@ -226,6 +226,7 @@ impl Flow {
 
     /// A deadline may have passed.
     pub(crate) fn on_timer(self: &Arc<Self>, host: &Host) {
+        let path_busy = host.vnic.queued().is_some_and(|frames| frames > 0);
         self.operate(host, |state, now| {
             // One that was overtaken by an earlier one still fires, and is none of the flow's any more.
             if state.armed.is_some_and(|at| at <= now) {
@@ -240,7 +241,7 @@ impl Flow {
                 return;
             }
             let State { engine: Some(engine), outbox, .. } = state else { return };
-            if outbox.has_room() && engine.on_timer(now, outbox).is_err() {
+            if outbox.has_room() && engine.on_timer(now, path_busy, outbox).is_err() {
                 state.abort(now, End::TIMED_OUT);
             }
         });
