@@ -2,18 +2,10 @@
 
 use std::ops::Range;
 
+use etherparse::{IpNumber, IpSlice, Ipv6ExtensionSlice, TcpHeaderSlice};
+
 use crate::header::{self, IPV4_HEADER, IPV6_HEADER};
 use crate::rfc1071::{Partial, fold, pseudo_header, sum};
-
-const HOP_BY_HOP: u8 = 0;
-const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const AUTHENTICATION: u8 = 51;
-const ICMPV6: u8 = 58;
-const DESTINATION_OPTIONS: u8 = 60;
 
 /// Where the checksum of an IPv4 header lies (RFC 791 §3.1).
 const IPV4_CHECKSUM: usize = 10;
@@ -85,65 +77,28 @@ enum Zero {
 
 /// `packet` has passed [`header::total_len`] and ends where that says.
 fn upper(packet: &[u8]) -> Upper {
-    let v4 = packet[0] >> 4 == 4;
-    let (mut protocol, mut start) =
-        if v4 { (packet[9], header::ipv4_header_len(packet)) } else { (packet[6], IPV6_HEADER) };
-    // More fragments follow, or there is an offset (RFC 791 §3.1).
-    if v4 && u16::from_be_bytes([packet[6], packet[7]]) & 0x3fff != 0 {
+    let Ok(ip) = IpSlice::from_slice(packet) else { return Upper::Unknown };
+    // RFC 8200 §8.1: before a routing header is spent, the sender's sum is over the final destination, which is not the
+    // one in the fixed header.
+    let is_on_its_way =
+        |header| matches!(header, Ipv6ExtensionSlice::Routing(header) if header.payload()[1] != 0);
+    if ip.ipv6().is_some_and(|ip| ip.extensions().clone().into_iter().any(is_on_its_way)) {
         return Upper::Unknown;
     }
-    // Every turn takes off at least 8 bytes, so this ends.
-    loop {
-        let rest = &packet[start..];
-        let len = match protocol {
-            // RFC 8200 §4.3, §4.4, §4.6: lengths in units of 8 bytes, the first not counted.
-            HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS if !v4 => {
-                let Some(&[_, len, _, left]) = rest.first_chunk() else { return Upper::Unknown };
-                // RFC 8200 §8.1: the sender's sum is over the final destination, which is not the one in the header.
-                if protocol == ROUTING && left != 0 {
-                    return Upper::Unknown;
-                }
-                (usize::from(len) + 1) * 8
-            }
-            // RFC 8200 §4.5. One without offset and followers holds the whole (RFC 6946).
-            FRAGMENT if !v4 => {
-                let Some(&[_, _, high, low]) = rest.first_chunk() else { return Upper::Unknown };
-                if u16::from_be_bytes([high, low]) & 0xfff9 != 0 {
-                    return Upper::Unknown;
-                }
-                8
-            }
-            // RFC 4302 §2.2: in units of 4 bytes, the first two not counted.
-            AUTHENTICATION => {
-                let Some(&[_, len]) = rest.first_chunk() else { return Upper::Unknown };
-                (usize::from(len) + 2) * 4
-            }
-            _ => break,
-        };
-        // The smallest that an authentication header can claim to be, 8 bytes, is no whole one (RFC 4302 §2) but ends
-        // the loop just as well.
-        if rest.len() < len {
-            return Upper::Unknown;
-        }
-        protocol = rest[0];
-        start += len;
+    let payload = ip.payload();
+    if payload.fragmented {
+        return Upper::Unknown;
     }
-    transport(packet, v4, protocol, start)
+    transport(packet, ip.ipv4().is_some(), payload.ip_number, packet.len() - payload.payload.len())
 }
 
 /// The checksum of the transport that begins at `start`.
-fn transport(packet: &[u8], v4: bool, protocol: u8, start: usize) -> Upper {
+fn transport(packet: &[u8], v4: bool, protocol: IpNumber, start: usize) -> Upper {
     let mut end = packet.len();
     let bytes = &packet[start..];
     let (field, zero) = match protocol {
-        TCP => {
-            let header = bytes.get(12).map_or(0, |offset| usize::from(offset >> 4) * 4);
-            if header < 20 || header > bytes.len() {
-                return Upper::Unknown;
-            }
-            (16, Zero::Value)
-        }
-        UDP => {
+        IpNumber::TCP if TcpHeaderSlice::from_slice(bytes).is_ok() => (16, Zero::Value),
+        IpNumber::UDP => {
             let Some(&[.., high, low, _, _]) = bytes.first_chunk::<8>() else { return Upper::Unknown };
             let len = usize::from(u16::from_be_bytes([high, low]));
             if len < 8 || len > bytes.len() {
@@ -153,15 +108,17 @@ fn transport(packet: &[u8], v4: bool, protocol: u8, start: usize) -> Upper {
             (6, if v4 { Zero::NoChecksum } else { Zero::Forbidden })
         }
         // RFC 792: every message has a header of 8 bytes. RFC 4443 §2.1: 4 are common to all.
-        ICMP if v4 && bytes.len() >= 8 => (2, Zero::Value),
-        ICMPV6 if !v4 && bytes.len() >= 4 => (2, Zero::Value),
-        ICMP if v4 => return Upper::Unknown,
-        ICMPV6 if !v4 => return Upper::Unknown,
+        IpNumber::ICMP if v4 && bytes.len() >= 8 => (2, Zero::Value),
+        IpNumber::IPV6_ICMP if !v4 && bytes.len() >= 4 => (2, Zero::Value),
+        IpNumber::TCP => return Upper::Unknown,
+        IpNumber::ICMP if v4 => return Upper::Unknown,
+        IpNumber::IPV6_ICMP if !v4 => return Upper::Unknown,
         _ => return Upper::None,
     };
     let addresses = if v4 { &packet[12..IPV4_HEADER] } else { &packet[8..IPV6_HEADER] };
     // Alone of these, ICMP for IPv4 has no pseudo header (RFC 792).
-    let pseudo = if protocol == ICMP { 0 } else { pseudo_header(addresses, protocol, end - start) };
+    let has_pseudo_header = protocol != IpNumber::ICMP;
+    let pseudo = if has_pseudo_header { pseudo_header(addresses, protocol.0, end - start) } else { 0 };
     Upper::Summed { bytes: start..end, field, pseudo, zero }
 }
 
