@@ -15,7 +15,7 @@ pub(crate) struct TooBig;
 /// Hands `packet` to `out` if it fits `mtu`, which is at most 65,535, or else the fragments that it is cut into, in
 /// order.
 ///
-/// The packet is one of [`wire::build`](crate::wire::build): whole, without options or extension headers. `ident`
+/// The packet is one that [`wire`](crate::wire) has built: whole, without options or extension headers. `ident`
 /// goes into the fragment headers of IPv6; an IPv4 packet has its own.
 ///
 /// # Errors
