@@ -119,3 +119,15 @@ fn stacks_draw_from_the_seed_of_the_internet() {
     // A seed of its own comes before.
     assert_eq!(syns(1, default().seed(9)), syns(2, default().seed(9)));
 }
+
+#[test]
+fn a_dial_that_nobody_routes_says_so() {
+    let clock = VirtualClock::new();
+    let internet = Internet::builder().clock(clock.handle()).build();
+    let client = internet.new_stack(MTU_ETHERNET, ["10.0.0.2".parse().unwrap()]).unwrap();
+    let _server = internet.new_stack(MTU_ETHERNET, ["10.0.0.1".parse().unwrap()]).unwrap();
+    let error = clock.block_on(async { client.dial_tcp("10.0.0.1:80").await.unwrap_err() });
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    let text = "no answer from 10.0.0.1:80 to 7 SYNs, and 7 packets in flight: is anyone routing?";
+    assert_eq!(error.to_string(), text);
+}

@@ -150,7 +150,7 @@ impl Future for Connect {
         let State::Waiting(flow, _) = std::mem::replace(&mut this.state, State::Done) else { unreachable!() };
         Poll::Ready(match result {
             Ok(()) => Ok(TcpStream::new(flow, this.stack.clone(), false)),
-            Err(error) => Err(explain(error, &flow)),
+            Err(error) => Err(explain(error, &flow, this.stack.host().vnic.queued())),
         })
     }
 }
@@ -175,18 +175,30 @@ fn patience(config: &StackConfig) -> Duration {
     patience
 }
 
-/// Says whom it was about; and how often it was tried, since a dial that nobody answers is most often one whose
-/// packets nobody routes.
-fn explain(error: io::Error, flow: &Flow) -> io::Error {
-    let (kind, remote) = (error.kind(), flow.remote);
-    match kind {
+/// Says whom it was about; and how often it was tried, and what waits in the network, since a dial that nobody answers is
+/// most often one whose packets nobody routes.
+fn explain(error: io::Error, flow: &Flow, waiting: Option<usize>) -> io::Error {
+    let remote = flow.remote;
+    let text = match error.kind() {
         io::ErrorKind::TimedOut => {
-            let syns = flow.syns_sent();
-            let s = if syns == 1 { "" } else { "s" };
-            let text = format!("no answer from {remote} to {syns} SYN{s}; is anyone routing packets?");
-            io::Error::new(kind, text)
+            let syns = plural(flow.syns_sent() as usize, "SYN");
+            match waiting {
+                Some(0) => format!("no answer from {remote} to {syns}, and nothing is in flight"),
+                Some(n) => {
+                    format!(
+                        "no answer from {remote} to {syns}, and {} in flight: is anyone routing?",
+                        plural(n, "packet")
+                    )
+                }
+                None => format!("no answer from {remote} to {syns}"),
+            }
         }
-        io::ErrorKind::ConnectionRefused => io::Error::new(kind, format!("{remote} refused the connection")),
-        _ => error,
-    }
+        io::ErrorKind::ConnectionRefused => format!("{remote} refused the connection"),
+        _ => return error,
+    };
+    io::Error::new(error.kind(), text)
+}
+
+fn plural(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
