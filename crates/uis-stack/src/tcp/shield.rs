@@ -223,7 +223,7 @@ impl Shield {
         self.learn(seg, stale || old_ack);
         if seq_len > 0 && matches!(state, State::CloseWait | State::Closing | State::LastAck) {
             // RFC 9293 §3.10.7.4, seventh step: nothing follows a FIN. smoltcp would hand it to the reader.
-            return self.rewrite(ack.max(rto.una()), 0, false, true);
+            return self.rewrite(ack.max(rto.una()), 0, false, false);
         }
         let room = self.right_edge().since(start);
         if old_ack || stale || len > room || seq_len > room {

@@ -27,7 +27,9 @@ use uis_stack::{Stack, StackConfig, TcpState, TcpStream};
 use bare::Bare;
 use host::{Host, Uis};
 use icmp::Icmp;
-use segment::{Origin, SYN, Segment, stream};
+#[allow(unused_imports)] // as above
+pub use segment::{FIN, RST, SYN, Segment};
+use segment::{Origin, stream};
 
 /// The stack under test, and the peer that the script plays.
 const STACK: [&str; 2] = ["10.0.0.1:80", "[2001:db8::1]:80"];
