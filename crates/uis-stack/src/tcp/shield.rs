@@ -24,6 +24,9 @@ const CHALLENGE_INTERVAL: Duration = Duration::from_secs(1);
 /// RFC 9293 §3.7.1: what a peer takes that does not say.
 const DEFAULT_MSS: u16 = 536;
 
+/// What smoltcp makes of less, and so the unit in which the congestion window has to count.
+const LEAST_MSS: u16 = 48;
+
 /// What is to be done with a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -135,7 +138,7 @@ impl Shield {
         }
         self.peer_mss = match syn.options.mss {
             None | Some(0) => DEFAULT_MSS,
-            Some(mss) => mss,
+            Some(mss) => mss.max(LEAST_MSS),
         };
         // RFC 7323 §2.2: the window of a SYN itself is never scaled.
         self.window = syn.window >> self.peer_scale;
