@@ -542,6 +542,10 @@ impl Script {
         self.at_crux.set(true);
     }
 
+    pub fn is_ipv4(&self) -> bool {
+        self.local.is_ipv4()
+    }
+
     /// Takes over what the stack has sent.
     fn collect(&mut self) {
         for (at, packet) in self.host.sent() {

@@ -142,7 +142,7 @@ impl Segment {
         tcp.extend(at.dst.port().to_be_bytes());
         tcp.extend(at.src_isn.wrapping_add(self.seq as u32).to_be_bytes());
         tcp.extend(self.ack.map_or(0, |ack| at.dst_isn.wrapping_add(ack as u32)).to_be_bytes());
-        tcp.push(((20 + options.len()) / 4 << 4) as u8);
+        tcp.push(((20 + options.len()) as u8 / 4) << 4);
         tcp.push(self.flags | if self.ack.is_some() { ACK } else { 0 });
         tcp.extend(self.win.unwrap_or(u16::MAX).to_be_bytes());
         tcp.extend([0; 4]);
