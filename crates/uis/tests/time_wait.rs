@@ -104,7 +104,7 @@ fn a_late_fin_is_acknowledged_again() {
         net.sleep(ms(50)).await;
         lose.set(true);
         drop(a);
-        net.sleep(ms(50)).await;
+        net.sleep(ms(1)).await;
         assert_eq!((lost.get(), net.server.stats().connections), (1, 1));
         assert_eq!(net.client.stats().time_wait, 1);
         net.sleep(ms(300)).await;
