@@ -15,7 +15,7 @@
 //!
 //! - What comes in: whole IP packets, as [`Frame`](uis_vnic::Frame)s, from the [`Vnic`](uis_vnic::Vnic)s that
 //!   [`Internet::new_vnic`] makes. When the queue is full the sender gets its frame back, and is woken, in turn with the
-//!   others, when there is room. The last eighth of the queue is kept for packets that are not TCP segments with a
+//!   others, when there is room; while others wait, no bulk gets past them. The last eighth of the queue is kept for packets that are not TCP segments with a
 //!   payload, so that a bulk transfer does not starve handshakes, acknowledgments, datagrams and ICMP.
 //! - What goes out: the same packets, to the Vnic whose address is their destination, on the thread that delivers them.
 //!   Or back to the caller, with the reason.

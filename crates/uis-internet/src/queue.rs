@@ -18,9 +18,10 @@ pub(crate) struct Queue {
     /// Frames that a router has taken out and not handled yet.
     routing: AtomicU64,
     max: usize,
-    /// How long the queue may be for one more bulk segment.
+    /// How long the queue may be for one more bulk segment when nobody waits.
     bulk_max: usize,
-    /// How many slots are worth waking a sender for. With one at a time they would take turns frame by frame.
+    /// How many slots are worth waking a sender for, and how many it may fill in its turn. With few they would take turns
+    /// frame by frame, which costs throughput; with many a thousand of them would be served unevenly for a long time.
     worthwhile: usize,
 }
 
@@ -30,6 +31,8 @@ struct State {
     unsent: usize,
     receivers: Receivers,
     room: RoomLine,
+    /// While a sender is woken: how many frames it may still send if others wait.
+    turn: Option<usize>,
     /// Somebody is waking those who wait for room, and will look again before stopping.
     waking: bool,
     closed: bool,
@@ -52,6 +55,7 @@ impl Queue {
             unsent: 0,
             receivers: Receivers::default(),
             room: RoomLine::default(),
+            turn: None,
             waking: false,
             closed: false,
             sent: 0,
@@ -62,7 +66,7 @@ impl Queue {
             routing: AtomicU64::new(0),
             max,
             bulk_max: max - max / 8,
-            worthwhile: (max / 16).clamp(1, 64),
+            worthwhile: (max / 16).clamp(1, 32),
         }
     }
 
@@ -80,7 +84,7 @@ impl Queue {
             drop(state);
             return Err(SendError::Dropped(DropReason::Closed));
         }
-        if len >= self.bulk_max && (len >= self.max || is_bulk(frame.packet())) {
+        if len >= self.max || (len >= self.bulk_limit(&state) && is_bulk(frame.packet())) {
             state.refused += 1;
             drop(state);
             return Err(SendError::Full(frame));
@@ -88,6 +92,9 @@ impl Queue {
         state.frames.push_back(frame);
         state.sent += u64::from(sent);
         state.unsent += usize::from(!sent);
+        if let Some(left) = &mut state.turn {
+            *left = left.saturating_sub(1);
+        }
         if !state.receivers.is_empty() {
             let wakeup = state.receivers.drain();
             drop(state);
@@ -208,6 +215,20 @@ impl Queue {
         stats.queued = (state.frames.len() - state.unsent) as u64 + self.routing.load(Ordering::Relaxed);
     }
 
+    /// How long the queue may be now for one more bulk segment.
+    ///
+    /// While others wait, the room is theirs. Otherwise who is sending, and sends on with each acknowledgment, would leave
+    /// nothing to those in the line: there would never be as much room as they are woken for. So nobody gets in but the one
+    /// who is being woken, or those who were woken and did not send at once: for them there is more room than that.
+    fn bulk_limit(&self, state: &State) -> usize {
+        match state.turn {
+            _ if state.room.is_empty() => self.bulk_max,
+            Some(0) => 0,
+            Some(_) => self.bulk_max,
+            None => self.bulk_max - self.worthwhile + 1,
+        }
+    }
+
     /// Wakes those who wait for room, in turn, as long as there is enough of it.
     ///
     /// A waker may send inline, and then the next one finds what it left. One that does not is given time: the room it
@@ -227,9 +248,11 @@ impl Queue {
                 || self.bulk_max.saturating_sub(before) >= self.worthwhile.saturating_add(promised);
             let waker = if room { state.room.next() } else { None };
             let Some(waker) = waker else { break };
+            state.turn = Some(self.worthwhile);
             drop(state);
             panics.catch(|| waker.wake());
             state = self.state.lock();
+            state.turn = None;
             if state.frames.len() <= before {
                 promised += self.worthwhile;
             }

@@ -5,7 +5,7 @@ mod common;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use common::*;
 use futures_lite::StreamExt;
@@ -29,6 +29,24 @@ fn full(result: Result<(), SendError>) -> bool {
 /// Sends until it is refused, and says how many were taken.
 fn fill(vnic: &Vnic, packet: &[u8]) -> usize {
     (0..).find(|_| full(vnic.write(packet.to_vec()))).unwrap()
+}
+
+/// A flow that sends as much as it can whenever it is woken, and then waits again. How much, it writes down.
+fn flow(vnic: &Vnic, log: &Arc<Mutex<Vec<(usize, usize)>>>, number: usize) -> Waker {
+    let (vnic, log) = (vnic.clone(), log.clone());
+    let waker = Arc::new(std::sync::OnceLock::<Waker>::new());
+    let this = waker.clone();
+    waker.get_or_init(|| {
+        waker_fn(move || {
+            if vnic.write(segment(ip(TO), 1)).is_err() {
+                return; // closed: the test is over
+            }
+            let sent = 1 + fill(&vnic, &segment(ip(TO), 1));
+            log.lock().unwrap().push((number, sent));
+            vnic.on_room(this.get().unwrap());
+        })
+    });
+    waker.get().unwrap().clone()
 }
 
 #[test]
@@ -116,23 +134,7 @@ fn senders_that_wait_take_turns() {
     let log = Arc::new(Mutex::new(Vec::new()));
     let vnic = internet.new_vnic(MTU_ETHERNET).unwrap();
     fill(&vnic, &segment(ip(TO), 1));
-    let flows: Vec<_> = (0..100)
-        .map(|flow| {
-            let (vnic, log) = (vnic.clone(), log.clone());
-            let next = Arc::new(std::sync::OnceLock::<std::task::Waker>::new());
-            let this = next.clone();
-            let waker = waker_fn(move || {
-                if vnic.write(segment(ip(TO), 1)).is_err() {
-                    return; // closed: the test is over
-                }
-                log.lock().unwrap().push(flow);
-                fill(&vnic, &segment(ip(TO), 1));
-                vnic.on_room(this.get().unwrap());
-            });
-            next.set(waker.clone()).unwrap();
-            waker
-        })
-        .collect();
+    let flows: Vec<Waker> = (0..100).map(|number| flow(&vnic, &log, number)).collect();
     flows.iter().for_each(|waker| vnic.on_room(waker));
     let mut frames = Vec::new();
     for _ in 0..300 {
@@ -140,7 +142,43 @@ fn senders_that_wait_take_turns() {
         block_on(internet.in_flight().recv_many(&mut frames, 4));
     }
     let log = log.lock().unwrap();
-    assert_eq!(*log, (0..300).map(|turn| turn % 100).collect::<Vec<_>>());
+    assert_eq!(*log, (0..300).map(|turn| (turn % 100, 4)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_turn_has_an_end_while_others_wait() {
+    let internet = Internet::builder().max_in_flight(64).build();
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let vnic = internet.new_vnic(MTU_ETHERNET).unwrap();
+    let take = |n| assert_eq!(block_on(internet.in_flight().recv_many(&mut Vec::new(), n)), n);
+    fill(&vnic, &segment(ip(TO), 1));
+    let flows: Vec<Waker> = (0..3).map(|number| flow(&vnic, &log, number)).collect();
+    vnic.on_room(&flows[0]);
+    take(24);
+    assert_eq!(*log.lock().unwrap(), [(0, 24)], "there are no others");
+    vnic.on_room(&flows[1]);
+    vnic.on_room(&flows[2]);
+    log.lock().unwrap().clear();
+    take(24);
+    assert_eq!(*log.lock().unwrap(), [(0, 4), (1, 4), (2, 4), (0, 4), (1, 4), (2, 4)]);
+}
+
+#[test]
+fn nobody_pushes_in() {
+    let internet = Internet::builder().max_in_flight(64).build();
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let vnic = internet.new_vnic(MTU_ETHERNET).unwrap();
+    fill(&vnic, &segment(ip(TO), 1));
+    vnic.on_room(&flow(&vnic, &log, 1));
+    for _ in 0..40 {
+        drop(internet.in_flight().try_recv().unwrap());
+        // As one who is told of each frame that has arrived.
+        assert!(full(vnic.write(segment(ip(TO), 1))));
+        vnic.write(segment(ip(TO), 0)).unwrap(); // not bulk
+        drop(internet.in_flight().try_recv().unwrap());
+    }
+    let log = log.lock().unwrap();
+    assert_eq!(*log, [(1, 4); 10]);
 }
 
 #[test]
@@ -155,6 +193,7 @@ fn room_is_not_promised_twice() {
     block_on(internet.in_flight().recv_many(&mut frames, 11));
     let woken: Vec<usize> = waiting.iter().map(|(wakes, _)| wakes.take()).collect();
     assert_eq!(woken, [1, 1, 0, 0, 0, 0, 0, 0, 0, 0], "11 slots are worth two");
+    assert_eq!(fill(&vnic, &segment(ip(TO), 1)), 8, "for the two");
 }
 
 #[test]
