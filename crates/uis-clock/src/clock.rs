@@ -54,6 +54,15 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
     /// The waker may run on a thread of the clock's, so it must not block. [`Instant::MAX`] means
     /// "never".
     fn wake_at(&self, deadline: Instant, waker: &Waker) -> TimerGuard;
+
+    /// As [`wake_at`](Clock::wake_at), for a program that waits for just this time; what [`Sleep`](crate::Sleep) calls.
+    ///
+    /// All other timers are somebody's upkeep, such as a network's retransmissions and probes, which may go on
+    /// although no program gets anywhere. A clock need not care, and by default none does; see
+    /// [`VirtualClock::sleepers`](crate::VirtualClock::sleepers). A clock that wraps another one hands this on.
+    fn wake_sleeper_at(&self, deadline: Instant, waker: &Waker) -> TimerGuard {
+        self.wake_at(deadline, waker)
+    }
 }
 
 /// Keeps a timer armed: dropping it disarms the timer.

@@ -10,6 +10,7 @@ use crate::Instant;
 pub(crate) struct TimerKey {
     pub(crate) deadline: Instant,
     number: u64,
+    sleeper: bool,
 }
 
 /// The armed timers of a clock. It hands wakers out; it never runs or drops one, since its owner
@@ -18,19 +19,37 @@ pub(crate) struct TimerKey {
 pub(crate) struct TimerQueue {
     timers: BTreeMap<TimerKey, Waker>,
     armed: u64,
+    sleepers: usize,
 }
 
 impl TimerQueue {
     pub(crate) fn arm(&mut self, deadline: Instant, waker: Waker) -> TimerKey {
-        let key = TimerKey { deadline, number: self.armed };
+        self.insert(deadline, waker, false)
+    }
+
+    /// As `arm`, for a timer that counts as a sleeper's.
+    pub(crate) fn arm_sleeper(&mut self, deadline: Instant, waker: Waker) -> TimerKey {
+        self.insert(deadline, waker, true)
+    }
+
+    fn insert(&mut self, deadline: Instant, waker: Waker, sleeper: bool) -> TimerKey {
+        let key = TimerKey { deadline, number: self.armed, sleeper };
         self.armed += 1;
+        self.sleepers += usize::from(sleeper);
         self.timers.insert(key, waker);
         key
     }
 
     /// Takes a timer out, be it to fire it or to forget it. `None` if it fired or was disarmed.
     pub(crate) fn remove(&mut self, key: TimerKey) -> Option<Waker> {
-        self.timers.remove(&key)
+        let waker = self.timers.remove(&key)?;
+        self.sleepers -= usize::from(key.sleeper);
+        Some(waker)
+    }
+
+    /// How many timers are sleepers'.
+    pub(crate) fn sleepers(&self) -> usize {
+        self.sleepers
     }
 
     pub(crate) fn len(&self) -> usize {

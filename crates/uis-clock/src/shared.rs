@@ -151,6 +151,11 @@ impl SharedClock {
     pub fn wake_at(&self, deadline: Instant, waker: &Waker) -> TimerGuard {
         self.clock.wake_at(deadline, waker)
     }
+
+    /// As [`wake_at`](Self::wake_at), for a program that waits for just this time; see [`Clock::wake_sleeper_at`].
+    pub fn wake_sleeper_at(&self, deadline: Instant, waker: &Waker) -> TimerGuard {
+        self.clock.wake_sleeper_at(deadline, waker)
+    }
 }
 
 /// The system's clock.

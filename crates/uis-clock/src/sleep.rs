@@ -81,7 +81,7 @@ impl Sleep {
         if self.is_elapsed() {
             return false;
         }
-        let timer = self.clock.wake_at(self.deadline, waker);
+        let timer = self.clock.wake_sleeper_at(self.deadline, waker);
         self.armed = Some((waker.clone(), timer));
         // Another thread may have moved the time meanwhile, and a virtual clock that is moved only once
         // would never fire what was armed too late.

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
-use crate::queue::TimerQueue;
+use crate::queue::{TimerKey, TimerQueue};
 use crate::{Clock, Instant, SharedClock, TimerGuard};
 
 /// Time that stands still until it is moved.
@@ -172,6 +172,30 @@ impl VirtualClock {
         Some(next.max(self.now()))
     }
 
+    /// How many of the armed timers are a program's that waits for just that time, in a [`Sleep`](crate::Sleep) or a
+    /// [`Timeout`](crate::Timeout). The others are upkeep, and do not promise that anything will come of them: two
+    /// hosts may probe each other for ever. One for [`Instant::MAX`] is not counted.
+    ///
+    /// ```
+    /// use std::task::{Context, Waker};
+    /// use std::time::Duration;
+    /// use std::{future::Future, pin::pin};
+    /// use uis_clock::{Clock, Instant, VirtualClock};
+    ///
+    /// let clock = VirtualClock::new();
+    /// let _upkeep = clock.wake_at(Instant::from_secs(9), Waker::noop());
+    /// assert_eq!(clock.sleepers(), 0);
+    ///
+    /// let mut sleep = pin!(clock.handle().sleep(Duration::from_secs(1)));
+    /// let _ = sleep.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    /// assert_eq!(clock.sleepers(), 1);
+    /// clock.advance(Duration::from_secs(1));
+    /// assert_eq!(clock.sleepers(), 0);
+    /// ```
+    pub fn sleepers(&self) -> usize {
+        self.inner.timers.lock().sleepers()
+    }
+
     /// Runs `f` to its end on this thread, moving the time to the next deadline whenever nothing is
     /// runnable.
     ///
@@ -292,6 +316,21 @@ impl Clock for VirtualClock {
     fn wake_at(&self, deadline: Instant, waker: &Waker) -> TimerGuard {
         let waker = waker.clone();
         let key = self.inner.timers.lock().arm(deadline, waker);
+        self.guard(key)
+    }
+
+    fn wake_sleeper_at(&self, deadline: Instant, waker: &Waker) -> TimerGuard {
+        if deadline > LAST {
+            return self.wake_at(deadline, waker); // nobody sleeps until "never"
+        }
+        let waker = waker.clone();
+        let key = self.inner.timers.lock().arm_sleeper(deadline, waker);
+        self.guard(key)
+    }
+}
+
+impl VirtualClock {
+    fn guard(&self, key: TimerKey) -> TimerGuard {
         // Weak: a waker often owns the one who keeps the guard, and that would be a cycle.
         let inner = Arc::downgrade(&self.inner);
         TimerGuard::new(move || {

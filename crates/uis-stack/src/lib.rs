@@ -45,7 +45,7 @@ pub use net::{
     Accept, AsyncIoListener, AsyncIoNet, AsyncIoStream, AsyncIoUdpSocket, Connector, Datagrams, Dial, Listen,
     ListenConfig,
 };
-pub use stack::Stack;
+pub use stack::{Stack, WeakStack};
 pub use stats::StackStats;
 pub use tcp::{
     Connect, Connection, Incoming, OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpState, TcpStream,

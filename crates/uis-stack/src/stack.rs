@@ -188,6 +188,25 @@ impl Stack {
         self.host().tcp.flows().iter().filter_map(|flow| Connection::of(flow)).collect()
     }
 
+    /// A handle that does not keep the stack alive.
+    ///
+    /// ```
+    /// # use uis_vnic::{MTU_ETHERNET, Vnic};
+    /// # use uis_clock::SystemClock;
+    /// # use uis_stack::Stack;
+    /// let (vnic, _other) = Vnic::pair(MTU_ETHERNET, SystemClock::new())?;
+    /// let stack = Stack::new(vnic, ["10.0.0.1".parse().unwrap()])?;
+    /// let weak = stack.downgrade();
+    /// assert_eq!(weak.upgrade().expect("alive").addrs(), stack.addrs());
+    /// drop(stack);
+    /// assert!(weak.upgrade().is_none());
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn downgrade(&self) -> WeakStack {
+        WeakStack { handle: Arc::downgrade(&self.handle) }
+    }
+
     /// The Vnic that the stack is on.
     #[must_use]
     pub fn vnic(&self) -> &Vnic {
@@ -226,5 +245,19 @@ impl fmt::Debug for Stack {
             .field("addrs", &self.addrs())
             .field("vnic", self.vnic())
             .finish_non_exhaustive()
+    }
+}
+
+/// A handle to a [`Stack`] that does not keep it alive, from [`Stack::downgrade`]: for those who only look on.
+#[derive(Clone, Debug)]
+pub struct WeakStack {
+    handle: Weak<StackHandle>,
+}
+
+impl WeakStack {
+    /// The stack, unless the last of its handles and sockets is gone.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Stack> {
+        Some(Stack { handle: self.handle.upgrade()? })
     }
 }

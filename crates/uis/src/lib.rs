@@ -256,7 +256,7 @@ pub use uis_stack::{
     Accept, AsyncIoListener, AsyncIoNet, AsyncIoStream, AsyncIoUdpSocket, Congestion, Connect, Connection,
     Connector, Datagrams, Dial, DiscardReason, Incoming, Keepalive, Listen, ListenConfig, OwnedReadHalf,
     OwnedWriteHalf, Stack, StackConfig, StackStats, TcpListener, TcpState, TcpStream, ToEndpoint, UdpMeta,
-    UdpSocket,
+    UdpSocket, WeakStack,
 };
 
 #[doc(inline)]
