@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
-use smoltcp::socket::tcp::{RecvError, Socket, SocketBuffer, State};
+use smoltcp::socket::tcp::{CongestionControl, RecvError, Socket, SocketBuffer, State};
 use smoltcp::wire::{HardwareAddress, IpCidr};
 use uis_clock::Instant;
 
@@ -38,6 +39,7 @@ impl Bare {
         let buffer = |len| SocketBuffer::new(vec![0; len]);
         let mut socket = Socket::new(buffer(recv), buffer(send));
         socket.set_nagle_enabled(false);
+        socket.set_congestion_control(CongestionControl::None);
         let handle = sockets.add(socket);
         Self { iface, wire, sockets, handle, local, peer, now }
     }
@@ -74,7 +76,9 @@ impl Host for Bare {
 
     fn next(&mut self) -> Option<Instant> {
         let at = self.iface.poll_at(smol(self.now), &self.sockets)?;
-        Some(Instant::from_micros((at.total_micros() - START).max(0) as u64).max(self.now))
+        // It has just been polled. What it says is due now does not come by polling again.
+        let at = Instant::from_micros((at.total_micros() - START).max(0) as u64);
+        Some(at.max(self.now + Duration::from_millis(1)))
     }
 
     fn go_to(&mut self, at: Instant) {
@@ -82,8 +86,8 @@ impl Host for Bare {
     }
 
     fn listen(&mut self) {
-        let local = self.local;
-        self.socket().listen((local.ip(), local.port())).expect("the socket is closed");
+        let port = self.local.port();
+        self.socket().listen(port).expect("the socket is closed");
     }
 
     fn accept(&mut self) -> bool {
@@ -138,6 +142,10 @@ impl Host for Bare {
         self.close();
     }
 
+    fn set_full(&mut self, full: bool) {
+        act!(self, self.wire.full = full);
+    }
+
     fn uis(&mut self) -> Option<&mut Uis> {
         None
     }
@@ -157,6 +165,8 @@ struct Wire {
     sent: Vec<Vec<u8>>,
     stamped: Vec<(Instant, Vec<u8>)>,
     polled: usize,
+    /// Whether there is no transmit token to be had.
+    full: bool,
 }
 
 impl Device for Wire {
@@ -170,7 +180,7 @@ impl Device for Wire {
     fn transmit(&mut self, _: smoltcp::time::Instant) -> Option<Tx<'_>> {
         self.polled += 1;
         assert!(self.polled < TOO_MANY, "smoltcp's poll does not end");
-        Some(Tx(&mut self.sent))
+        (!self.full).then_some(Tx(&mut self.sent))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

@@ -38,6 +38,9 @@ pub trait Host {
     /// Lets go of the connection.
     fn drop_stream(&mut self);
 
+    /// Makes the network refuse what it is sent, or take it again.
+    fn set_full(&mut self, full: bool);
+
     /// The stack, if it is one of uis.
     fn uis(&mut self) -> Option<&mut Uis>;
 }
@@ -46,7 +49,7 @@ pub trait Host {
 pub struct Uis {
     pub stack: Stack,
     pub stream: Option<TcpStream>,
-    pub network: Arc<Recorder>,
+    network: Arc<Recorder>,
     clock: VirtualClock,
     listener: Option<TcpListener>,
     connect: Option<Pin<Box<Connect>>>,
@@ -61,6 +64,10 @@ impl Uis {
         let vnic = Vnic::new(mtu, network.clone(), clock.handle()).expect("the MTU is possible");
         let stack = Stack::with_config(vnic, [local.ip()], config).expect("the settings are possible");
         Self { stack, stream: None, network, clock, listener: None, connect: None, local, peer }
+    }
+
+    pub fn stop_listening(&mut self) {
+        self.listener = None;
     }
 
     fn stream(&self) -> &TcpStream {
@@ -145,6 +152,10 @@ impl Host for Uis {
 
     fn drop_stream(&mut self) {
         (self.stream, self.connect) = (None, None);
+    }
+
+    fn set_full(&mut self, full: bool) {
+        self.network.set_full(full);
     }
 
     fn uis(&mut self) -> Option<&mut Uis> {

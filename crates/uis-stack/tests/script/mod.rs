@@ -17,7 +17,7 @@ pub mod segment;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -37,6 +37,9 @@ const PEER: [&str; 2] = ["10.0.0.2:5000", "[2001:db8::2]:5000"];
 
 /// How far from the expected moment a segment may be sent: smoltcp counts in microseconds.
 const TOLERANCE: Duration = Duration::from_millis(1);
+
+/// How many timers may fire at one moment.
+const TOO_OFTEN: usize = 1000;
 
 /// Runs a script over IPv4 and over IPv6, with the default settings.
 #[track_caller]
@@ -95,6 +98,14 @@ impl Setup {
             body(&mut script);
             script.expect_none();
         }
+    }
+
+    /// Runs a script on bare smoltcp alone, to show what it does.
+    #[track_caller]
+    pub fn bare(&self, body: impl Fn(&mut Script)) {
+        let (local, peer) = ends(0);
+        let host = Bare::new(local, peer, self.mtu, self.bare_buffers.0, self.bare_buffers.1);
+        body(&mut Script::new(Box::new(host), local, peer, self.isn));
     }
 
     /// See [`shield`].
@@ -167,6 +178,25 @@ impl Script {
         self.note("<", line.as_ref());
         self.host.inject(packet);
         self.collect();
+    }
+
+    /// The network delivers a segment from and to other addresses, but with the ports of the connection.
+    #[track_caller]
+    pub fn inject_between(&mut self, src: IpAddr, dst: IpAddr, line: &str) {
+        let mut at = Origin { src: self.peer, dst: self.local, src_isn: self.peer_isn, dst_isn: self.isn };
+        at.src.set_ip(src);
+        at.dst.set_ip(dst);
+        self.inject_packet(&format!("{src} > {dst}: {line}"), Segment::parse(line).packet(&at));
+    }
+
+    /// The address of the stack.
+    pub fn local(&self) -> IpAddr {
+        self.local.ip()
+    }
+
+    /// The address of the peer.
+    pub fn peer(&self) -> IpAddr {
+        self.peer.ip()
     }
 
     /// The packet of a segment of the peer's.
@@ -298,8 +328,13 @@ impl Script {
     /// Time goes by.
     pub fn after(&mut self, wait: Duration) {
         let until = self.now + wait;
+        let mut idle = 0;
         loop {
             let at = self.host.next().filter(|&at| at < until).unwrap_or(until);
+            idle = if at == self.now { idle + 1 } else { 0 };
+            if idle > TOO_OFTEN {
+                self.fail("a timer is due again and again without end");
+            }
             self.go_to(at);
             if at == until {
                 break;
@@ -314,8 +349,13 @@ impl Script {
     /// Moves the time on to the next segment, but not further than this. Whether there is one.
     fn wait_for_segment(&mut self, wait: Duration) -> bool {
         let until = self.now + wait;
+        let mut idle = 0;
         while self.sent.is_empty() && self.now < until {
             let at = self.host.next().filter(|&at| at < until).unwrap_or(until);
+            idle = if at == self.now { idle + 1 } else { 0 };
+            if idle > TOO_OFTEN {
+                self.fail("a timer is due again and again without end");
+            }
             self.go_to(at);
         }
         !self.sent.is_empty()
@@ -324,6 +364,13 @@ impl Script {
     fn go_to(&mut self, at: Instant) {
         self.now = at;
         self.host.go_to(at);
+        self.collect();
+    }
+
+    /// Makes the network refuse what it is sent, or take it again.
+    pub fn set_full(&mut self, full: bool) {
+        self.note("#", if full { "the network is full" } else { "the network has room" });
+        self.host.set_full(full);
         self.collect();
     }
 
@@ -523,16 +570,16 @@ impl Script {
         self.uis().stream.clone().expect("the script has connected or accepted")
     }
 
+    /// Closes the listener.
+    pub fn stop_listening(&mut self) {
+        self.note("#", "stop listening");
+        self.uis().stop_listening();
+        self.collect();
+    }
+
     /// The state of the one connection, if there is one.
     pub fn state(&mut self) -> Option<TcpState> {
         self.stack().connections().first().map(|connection| connection.state)
-    }
-
-    /// Makes the network refuse what it is sent, or take it again.
-    pub fn set_full(&mut self, full: bool) {
-        self.note("#", if full { "the network is full" } else { "the network has room" });
-        self.uis().network.clone().set_full(full);
-        self.collect();
     }
 
     // The rest.
