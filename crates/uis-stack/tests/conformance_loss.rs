@@ -31,13 +31,12 @@ fn seqs(sent: &[Segment]) -> Vec<i64> {
 
 #[test]
 fn the_time_out_has_a_floor_and_doubles() {
-    // RFC 6298 §2.4 (with Linux's floor of 200 ms) and §5.5. The probe of the tail comes before.
+    // RFC 6298 §2.4 (with Linux's floor of 200 ms) and §5.5.
     script(|s| {
         with_round_trip(s);
         s.write(1000);
         s.expect(". 1:1001 ack 1");
-        s.expect_after(ms(90), ". 1:1001 ack 1"); // two round trips, and the delay of an acknowledgment
-        s.expect_after(ms(110), ". 1:1001 ack 1");
+        s.expect_after(ms(200), ". 1:1001 ack 1");
         for n in 1..5 {
             s.expect_after(ms(200 << n), ". 1:1001 ack 1");
         }
@@ -58,8 +57,7 @@ fn the_time_out_follows_the_round_trip() {
         s.accept();
         s.write(1000);
         s.expect(". 1:1001 ack 1");
-        s.expect_after(ms(1990), ". 1:1001 ack 1");
-        s.expect_after(ms(980), ". 1:1001 ack 1");
+        s.expect_after(ms(2970), ". 1:1001 ack 1");
         s.expect_after(ms(5940), ". 1:1001 ack 1");
         s.inject(". 1 ack 1001");
     });
@@ -72,9 +70,8 @@ fn fifteen_retransmissions_and_no_more_than_120_s_apart() {
         with_round_trip(s);
         s.write(1000);
         s.drain();
-        s.next_within(ms(90)).expect("a probe");
         let mut waits = Vec::new();
-        let mut last = s.now() - ms(90);
+        let mut last = s.now();
         while let Some(again) = s.next_within(secs(121)) {
             if again.flags == script::RST {
                 break;
@@ -103,7 +100,7 @@ fn progress_restarts_the_timer() {
             s.after(ms(40));
             s.inject(format!(". 1 ack {}", 1 + 1000 * n));
         }
-        s.expect_after(ms(90), ". 9001:10001 ack 1");
+        s.expect_after(ms(200), ". 9001:10001 ack 1");
         s.inject(". 1 ack 10001");
         s.expect_none_for(secs(60));
     });
@@ -227,13 +224,16 @@ fn a_time_out_begins_with_one_segment() {
 
 #[test]
 fn the_lost_end_of_a_flight_is_found_by_a_probe() {
-    // After RFC 8985 §7: two round trips and the peer's delay, far before the time-out.
+    // After RFC 8985 §7: two round trips and the peer's delay, far before the time-out. A single segment, which a peer may
+    // acknowledge late, waits for the time-out.
     script(|s| {
         with_round_trip(s);
         ten_segments(s);
         s.after(ms(40));
+        s.inject(". 1 ack 8001");
+        s.expect_after(ms(90), ". 8001:9001 ack 1");
         s.inject(". 1 ack 9001");
-        s.expect_after(ms(90), ". 9001:10001 ack 1");
+        s.expect(". 9001:10001 ack 1");
         s.inject(". 1 ack 10001");
         s.expect_none_for(secs(60));
     });
@@ -266,8 +266,7 @@ fn what_was_sent_twice_is_no_sample() {
         assert_eq!(s.stack().connections()[0].rtt, Some(ms(40)));
         s.write(1000);
         s.expect(". 1001:2001 ack 1");
-        s.expect_after(ms(90), ". 1001:2001 ack 1");
-        s.expect_after(ms(110), ". 1001:2001 ack 1");
+        s.expect_after(ms(200), ". 1001:2001 ack 1");
         s.inject(". 1 ack 2001");
     });
 }

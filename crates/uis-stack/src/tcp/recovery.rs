@@ -105,7 +105,9 @@ impl Recovery {
     /// acknowledgment. Only once; then the retransmission timer has the word.
     pub(crate) fn probe_at(&self, srtt: Option<Duration>, ack_delay: Duration) -> Option<Instant> {
         match (self.quiet_since, srtt) {
-            (Some(since), Some(srtt)) if !self.probed => Some(since + srtt * 2 + ack_delay),
+            (Some(since), Some(srtt)) if !self.probed => {
+                Some(since + (srtt * 2 + ack_delay).max(Duration::from_millis(1)))
+            }
             _ => None,
         }
     }

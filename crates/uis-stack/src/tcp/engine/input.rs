@@ -28,14 +28,23 @@ impl Engine {
             Verdict::Feed if is_pure_ack(seg) && !self.is_opening() => {
                 self.on_pure_ack(now, packet, seg, out)
             }
-            Verdict::Feed => {
+            Verdict::Feed if seg.window > 0 || seg.has(flags::SYN | flags::RST) => {
                 self.feed(now, packet, seg, out);
-                self.on_fed(now, state, seg, out);
+                self.on_fed(now, state, seg, seg.window, out);
             }
-            Verdict::Rewrite { fix, ack_after: ack } => {
-                ack_after = ack;
+            Verdict::Feed => {
+                let window = self.window_after(Seq(seg.ack));
+                let fix = Fix { ack: Seq(seg.ack), window, len: seg.payload.len() as u32, keep_end: true };
                 self.feed_fixed(now, packet, seg, &fix, out);
-                self.on_fed(now, state, seg, out);
+                self.on_fed(now, state, seg, window, out);
+            }
+            Verdict::Rewrite { mut fix, ack_after: ack } => {
+                ack_after = ack;
+                if fix.window == 0 {
+                    fix.window = self.window_after(fix.ack);
+                }
+                self.feed_fixed(now, packet, seg, &fix, out);
+                self.on_fed(now, state, seg, fix.window, out);
             }
             Verdict::Ack => {
                 self.send_ack(out);
@@ -51,7 +60,7 @@ impl Engine {
             Verdict::Drop => return Err(DiscardReason::Sequence),
         }
         self.heard = flow_now;
-        (self.keepalives, self.window_probes) = (0, 0);
+        (self.keepalives, self.window_probes, self.time_outs) = (0, 0, 0);
         if window_was_closed
             && self.shield.peer_window() > 0
             && !self.is_opening()
@@ -100,8 +109,15 @@ impl Engine {
         self.act(now, action, out);
     }
 
-    /// smoltcp has seen this segment, which was more than an acknowledgment, in `state`.
-    pub(super) fn on_fed(&mut self, now: Instant, state: State, seg: &TcpSegment<'_>, out: &mut Outbox) {
+    /// smoltcp has seen this segment, which was more than an acknowledgment, in `state` and with this window.
+    pub(super) fn on_fed(
+        &mut self,
+        now: Instant,
+        state: State,
+        seg: &TcpSegment<'_>,
+        window: u16,
+        out: &mut Outbox,
+    ) {
         if matches!(state, State::Listen | State::SynSent) {
             if matches!(self.state(), State::SynReceived | State::Established) {
                 self.shield.on_syn(seg);
@@ -111,7 +127,7 @@ impl Engine {
                 return;
             }
         } else {
-            self.fed_window = self.shield.peer_window();
+            self.fed_window = u32::from(window) << self.shield.peer_scale();
         }
         if seg.has(flags::ACK) && !seg.has(flags::RST) {
             let action = self.on_progress(now, Seq(seg.ack));

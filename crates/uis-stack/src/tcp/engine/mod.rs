@@ -76,6 +76,7 @@ pub(crate) struct Engine {
     heard: Instant,
     keepalives: u32,
     window_probes: u32,
+    time_outs: u32,
     cwnd: Cwnd,
     recovery: Recovery,
     /// The window that smoltcp believes the peer offers: the peer's or the congestion window.
@@ -164,6 +165,7 @@ impl Engine {
             heard: now,
             keepalives: 0,
             window_probes: 0,
+            time_outs: 0,
             cwnd: Cwnd::new(config.congestion, mtu - header_len(local)),
             recovery: Recovery::new(Seq(isn)),
             fed_window: 0,
@@ -239,17 +241,20 @@ impl Engine {
 
     /// Whether enough room has come up for a waiting writer to be woken.
     pub(crate) fn should_wake_writer(&self) -> bool {
-        self.writable() >= self.send_limit / 4
+        self.writable() >= (self.send_limit / 4).max(1)
     }
 
     /// Takes bytes to send, as many as there is room for.
     pub(crate) fn write(&mut self, data: &[u8]) -> usize {
-        let mut room = self.writable();
-        let is_long = self.rto.shortest().is_some_and(|rtt| rtt >= LONG_ROUND_TRIP);
-        if data.len() > room && is_long && self.send_limit < self.max_send_limit {
-            self.send_limit = (self.send_limit * 2).min(self.max_send_limit);
-            room = self.writable();
+        match self.rto.shortest() {
+            // The first sample, of a handshake that had to wait, may have been a long one.
+            Some(rtt) if rtt < LONG_ROUND_TRIP => self.send_limit = SEND_LIMIT.min(self.max_send_limit),
+            Some(_) if data.len() > self.writable() => {
+                self.send_limit = (self.send_limit * 2).min(self.max_send_limit);
+            }
+            _ => {}
         }
+        let room = self.writable();
         self.socket_mut().send_slice(&data[..data.len().min(room)]).unwrap_or(0)
     }
 

@@ -157,10 +157,20 @@ impl Engine {
 
     /// The window field that smoltcp should see: the peer's, unless the congestion window is smaller.
     pub(super) fn desired_window(&self) -> u16 {
-        let offered = self.shield.peer_window_field();
+        self.window_after(self.rto.una())
+    }
+
+    /// The window field that smoltcp should see with an acknowledgment of everything before `ack`.
+    pub(super) fn window_after(&self, ack: Seq) -> u16 {
+        let scale = self.shield.peer_scale();
         let inflated =
             self.recovery.inflation().saturating_mul(self.mss()).saturating_add(self.cwnd.window());
-        let scale = self.shield.peer_scale();
+        let offered = match self.shield.peer_window_field() {
+            // A closed window makes smoltcp probe it, and forget the timer of what is in flight. So it is shown a window
+            // that holds just that.
+            0 => self.rto.nxt().since(ack).div_ceil(1 << scale).min(u16::MAX.into()) as u16,
+            offered => offered,
+        };
         u16::try_from(inflated.div_ceil(1 << scale)).map_or(offered, |allowed| allowed.min(offered))
     }
 
@@ -171,18 +181,26 @@ impl Engine {
 
     /// Makes what is unacknowledged go out again now.
     pub(crate) fn retransmit(&mut self, now: Instant, out: &mut Outbox) {
+        if !self.fire_smoltcp(now, out) {
+            self.resend_first(now, out);
+        }
+    }
+
+    /// Steps smoltcp's clock to its retransmission timer, so that it goes back to what is unacknowledged. `false` if it
+    /// has no such timer.
+    fn fire_smoltcp(&mut self, now: Instant, out: &mut Outbox) -> bool {
         let before = (self.rto.retransmits(), self.window_probes);
-        // smoltcp's next deadline may be that of a delayed acknowledgment, then that of its retransmission timer.
+        // Its next deadline may be that of a delayed acknowledgment, then that of the timer.
         for _ in 0..3 {
             let smol_now = self.time.smol(now);
-            let Some(at) = self.iface.poll_at(smol_now, &self.sockets) else { break };
+            let Some(at) = self.iface.poll_at(smol_now, &self.sockets) else { return false };
             self.time.step_to(now, at);
             self.pump(now, out);
             if (self.rto.retransmits(), self.window_probes) != before || !out.has_room() {
-                return;
+                return true;
             }
         }
-        self.resend_first(now, out);
+        false
     }
 
     /// Makes smoltcp send its first unacknowledged segment, and start its timer with that.
@@ -194,6 +212,11 @@ impl Engine {
                 self.emit_own(out, una, flags::FIN | flags::ACK);
                 self.rto.on_sent(self.time.flow(now), una, una + 1);
             }
+            return;
+        }
+        // A fast retransmission of smoltcp's is a whole segment, whatever the window.
+        let segment = self.mss().min(self.unsent());
+        if (self.shield.peer_window() as usize) < segment && self.fire_smoltcp(now, out) {
             return;
         }
         let scale = self.shield.peer_scale();

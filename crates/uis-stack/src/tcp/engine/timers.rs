@@ -43,9 +43,12 @@ impl Engine {
         let flow_now = self.time.flow(now);
         if self.rto.deadline().is_some_and(|at| at <= flow_now) {
             let retries = if self.is_opening() { self.syn_retries } else { self.retries };
-            if self.rto.backoffs() >= retries {
+            // RFC 9293 §3.8.6.1: a peer that answers may keep its window closed for ever.
+            let is_closed = self.shield.peer_window() == 0 && !self.is_opening();
+            if (if is_closed { self.time_outs } else { self.rto.backoffs() }) >= retries {
                 return Err(GaveUp::Unanswered);
             }
+            self.time_outs += 1;
             self.cwnd.on_timeout(self.rto.backoffs() > 0);
             self.recovery.on_timeout(flow_now, self.rto.nxt());
             self.rto.on_timeout(flow_now);
@@ -80,7 +83,9 @@ impl Engine {
 
     /// When the absence of acknowledgments is to be taken for a loss.
     pub(super) fn loss_probe_at(&self) -> Option<Instant> {
-        let waits = self.rto.in_flight() > 0 && !self.is_opening() && self.shield.peer_window() > 0;
+        // A single segment may be acknowledged as late as the peer likes (RFC 8985 §7.2), and then the timer is about due.
+        let waits =
+            self.rto.in_flight() as usize > self.mss() && !self.is_opening() && self.shield.peer_window() > 0;
         if waits { self.recovery.probe_at(self.rto.srtt(), self.ack_delay) } else { None }
     }
 
