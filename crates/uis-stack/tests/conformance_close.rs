@@ -180,6 +180,23 @@ fn a_fin_before_its_data_waits_for_it() {
 }
 
 #[test]
+fn a_fin_is_taken_from_a_segment_whose_data_is_here() {
+    // RFC 9293 §3.10.7.4: a segment is cut to what is new, which may be the FIN alone.
+    for old in [50, 100] {
+        script(|s| {
+            s.established("<mss 1460>");
+            s.inject(format!(". 1:{} ack 1", 1 + old));
+            s.after(ms(20));
+            s.drain();
+            s.inject("F 1:101 ack 1");
+            s.expect(". 1 ack 102");
+            s.read(100);
+            s.read_eof();
+        });
+    }
+}
+
+#[test]
 fn a_fin_that_comes_again_is_acknowledged_again() {
     script(|s| {
         s.established("<mss 1460>");

@@ -467,3 +467,22 @@ fn we_answer_keep_alives() {
         s.read_none();
     });
 }
+
+#[test]
+fn no_small_step_of_the_window_is_told() {
+    // RFC 9293 §3.8.6.2.2: by a segment, or half of the buffer, at least.
+    Setup::config(|config| config.recv_buffer(10_000)).run(|s| {
+        s.established("<mss 1460>");
+        for n in 0..10 {
+            s.inject(format!(". {}:{} ack 1", 1 + n * 1000, 1001 + n * 1000));
+        }
+        s.after(ms(20));
+        s.drain();
+        for _ in 0..14 {
+            s.read(100);
+            s.expect_none();
+        }
+        s.read(100);
+        s.expect(". 1 ack 10001 win 1500");
+    });
+}

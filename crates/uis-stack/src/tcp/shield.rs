@@ -47,6 +47,8 @@ pub(crate) enum Verdict {
 /// Changes to a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fix {
+    /// Bytes of payload to leave out at the beginning.
+    pub(crate) skip: u32,
     pub(crate) ack: Seq,
     pub(crate) window: u16,
     /// Bytes of payload to keep.
@@ -228,6 +230,18 @@ impl Shield {
             // RFC 9293 §3.10.7.4, seventh step: nothing follows a FIN. smoltcp would hand it to the reader.
             return self.rewrite(ack.max(rto.una()), 0, false, false);
         }
+        let old = rcv_nxt.since(start);
+        if seg.has(flags::FIN) && old > 0 && seq_len <= self.right_edge().since(start) {
+            // The data is here already, or its beginning is: smoltcp would take the FIN for old as well.
+            let fix = Fix {
+                skip: old,
+                ack: ack.max(rto.una()),
+                window: self.window,
+                len: len - old,
+                keep_end: true,
+            };
+            return Verdict::Rewrite { fix, ack_after: false };
+        }
         let room = self.right_edge().since(start);
         if old_ack || stale || len > room || seq_len > room {
             return self.rewrite(ack.max(rto.una()), len.min(room), seq_len <= room, false);
@@ -259,19 +273,23 @@ impl Shield {
     }
 
     fn rewrite(&self, ack: Seq, len: u32, keep_end: bool, ack_after: bool) -> Verdict {
-        Verdict::Rewrite { fix: Fix { ack, window: self.window, len, keep_end }, ack_after }
+        Verdict::Rewrite { fix: Fix { skip: 0, ack, window: self.window, len, keep_end }, ack_after }
     }
 }
 
 /// A copy of a bare TCP packet with the changes of `fix`. Its checksum is not put right: it was verified before.
 pub(crate) fn rewritten(packet: &[u8], header_len: usize, tcp_header_len: usize, fix: &Fix) -> Vec<u8> {
-    let len = header_len + tcp_header_len + fix.len as usize;
+    let (headers, skip) = (header_len + tcp_header_len, fix.skip as usize);
+    let len = headers + fix.len as usize;
     let mut copy = uis_vnic::buffer::copy_of(&packet[..len]);
+    copy[headers..].copy_from_slice(&packet[headers + skip..len + skip]);
     match copy[0] >> 4 {
         4 => copy[2..4].copy_from_slice(&(len as u16).to_be_bytes()),
         _ => copy[4..6].copy_from_slice(&((len - 40) as u16).to_be_bytes()),
     }
     let tcp = &mut copy[header_len..];
+    let seq = u32::from_be_bytes([tcp[4], tcp[5], tcp[6], tcp[7]]).wrapping_add(fix.skip);
+    tcp[4..8].copy_from_slice(&seq.to_be_bytes());
     tcp[8..12].copy_from_slice(&fix.ack.0.to_be_bytes());
     tcp[14..16].copy_from_slice(&fix.window.to_be_bytes());
     if !fix.keep_end {

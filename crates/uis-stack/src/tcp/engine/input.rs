@@ -34,7 +34,8 @@ impl Engine {
             }
             Verdict::Feed => {
                 let window = self.window_after(Seq(seg.ack));
-                let fix = Fix { ack: Seq(seg.ack), window, len: seg.payload.len() as u32, keep_end: true };
+                let fix =
+                    Fix { skip: 0, ack: Seq(seg.ack), window, len: seg.payload.len() as u32, keep_end: true };
                 self.feed_fixed(now, packet, seg, &fix, out);
                 self.on_fed(now, state, seg, window, out);
             }
@@ -203,7 +204,7 @@ impl Engine {
         if window == seg.window {
             return self.feed(now, packet, seg, out);
         }
-        let fix = Fix { ack: Seq(seg.ack), window, len: 0, keep_end: true };
+        let fix = Fix { skip: 0, ack: Seq(seg.ack), window, len: 0, keep_end: true };
         self.feed_fixed(now, packet, seg, &fix, out);
     }
 

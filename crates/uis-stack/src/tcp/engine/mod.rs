@@ -280,8 +280,10 @@ impl Engine {
     /// Whether so much has been read that the peer should hear of the room.
     pub(crate) fn owes_window(&self) -> bool {
         let socket = self.socket();
-        let free = (socket.recv_capacity() - socket.recv_queue()) as u32;
-        free / 2 >= self.shield.our_window(self.rcv_nxt())
+        let free = socket.recv_capacity() - socket.recv_queue();
+        let offered = self.shield.our_window(self.rcv_nxt()) as usize;
+        // RFC 9293 §3.8.6.2.2: no small step. And a doubling, as smoltcp and Linux have it.
+        free / 2 >= offered && free - offered >= self.mss().min(socket.recv_capacity() / 2)
     }
 
     /// How many SYNs were sent without an answer.
