@@ -3,7 +3,6 @@
 
 mod script;
 
-use std::io::ErrorKind;
 use std::net::IpAddr;
 
 use script::{Setup, ms, script, secs, shield};
@@ -231,6 +230,6 @@ fn nothing_follows_a_fin() {
         s.read_eof();
         s.drain();
         s.inject("R 12");
-        s.read_fails(ErrorKind::ConnectionReset);
+        s.read_eof(); // only writers are told
     });
 }

@@ -92,13 +92,9 @@ behaviours! {
         a_reset_ends_a_half_closed_stream,
         a_reset_is_an_error_that_can_be_taken,
         after_a_reset,
-        #[ignore = "uis says NotConnected once the connection is over"]
         options_outlive_the_connection,
-        #[ignore = "uis says ConnectionReset"]
         what_is_over_can_be_shut_down,
-        #[ignore = "uis says ConnectionReset"]
         writing_to_one_who_has_gone,
-        #[ignore = "uis says ConnectionReset"]
         unread_data_after_a_shutdown_breaks_the_pipe,
         both_shut_down_at_once,
         one_who_was_not_accepted_may_go,

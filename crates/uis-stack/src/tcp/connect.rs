@@ -110,7 +110,7 @@ impl Connect {
             );
             if host.tcp.insert(&flow) {
                 if let Some(on) = self.nodelay {
-                    flow.adjust(host, |engine, _| engine.set_nodelay(on));
+                    flow.configure(host, |settings| settings.nodelay = on);
                 }
                 flow.start(host);
                 return Ok(flow);

@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::engine::Engine;
 use super::flow::Flow;
 use super::stream::TcpStream;
 use crate::config::Keepalive;
@@ -15,81 +14,73 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// `NotConnected` once the connection is over.
+    /// None at present; it is a `Result` as elsewhere.
     pub fn nodelay(&self) -> io::Result<bool> {
-        self.look(Engine::nodelay)
+        Ok(self.flow().settings().nodelay)
     }
 
     /// Sets whether small segments are sent at once.
     ///
     /// # Errors
     ///
-    /// `NotConnected` once the connection is over.
+    /// None at present; it is a `Result` as elsewhere.
     pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
-        self.change(|engine| engine.set_nodelay(on))
+        self.change(|settings| settings.nodelay = on)
     }
 
     /// The hop limit of what is sent.
     ///
     /// # Errors
     ///
-    /// `NotConnected` once the connection is over.
+    /// None at present; it is a `Result` as elsewhere.
     pub fn ttl(&self) -> io::Result<u32> {
-        self.look(|engine| engine.ttl().into())
+        Ok(self.flow().settings().hop_limit.into())
     }
 
     /// Sets the hop limit of what is sent: 1–255.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` out of that range; `NotConnected` once the connection is over.
+    /// `InvalidInput` out of that range.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         let ttl = u8::try_from(ttl)
             .ok()
             .filter(|&ttl| ttl > 0)
             .ok_or_else(|| invalid("a hop limit is 1 to 255"))?;
-        self.change(|engine| engine.set_ttl(ttl))
+        self.change(|settings| settings.hop_limit = ttl)
     }
 
     /// How the connection is probed when it is idle, if it is.
     ///
     /// # Errors
     ///
-    /// `NotConnected` once the connection is over.
+    /// None at present; it is a `Result` as elsewhere.
     pub fn keepalive(&self) -> io::Result<Option<Keepalive>> {
-        self.look(Engine::keepalive)
+        Ok(self.flow().settings().keepalive)
     }
 
     /// Sets whether and how the connection is probed when it is idle (RFC 9293 §3.8.4).
     ///
     /// # Errors
     ///
-    /// `NotConnected` once the connection is over.
+    /// None at present; it is a `Result` as elsewhere.
     pub fn set_keepalive(&self, keepalive: Option<Keepalive>) -> io::Result<()> {
-        let mut done = false;
-        self.flow().adjust(self.host(), |engine, now| {
-            engine.set_keepalive(now, keepalive);
-            done = true;
-        });
-        if done { Ok(()) } else { Err(over()) }
+        self.change(|settings| settings.keepalive = keepalive)
     }
 
-    fn look<R>(&self, look: impl FnOnce(&Engine) -> R) -> io::Result<R> {
-        self.flow().inspect(look).ok_or_else(over)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Engine)) -> io::Result<()> {
-        let mut done = false;
-        self.flow().adjust(self.host(), |engine, _| {
-            change(engine);
-            done = true;
-        });
-        if done { Ok(()) } else { Err(over()) }
+    fn change(&self, change: impl FnOnce(&mut Settings)) -> io::Result<()> {
+        self.flow().configure(self.host(), change);
+        Ok(())
     }
 }
 
-fn over() -> io::Error {
-    io::Error::new(io::ErrorKind::NotConnected, "the connection is over")
+/// What the user of a connection has set. It can be asked for, and set, when the connection is over, as a kernel's can:
+/// a server that sets options of what it accepts need not know that it is over already.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) nodelay: bool,
+    pub(crate) hop_limit: u8,
+    pub(crate) keepalive: Option<Keepalive>,
 }
 
 /// The state of a connection (RFC 9293 §3.3.2). TIME-WAIT is not among them: those are only

@@ -20,6 +20,7 @@ use crate::tcp::cwnd::Cwnd;
 use crate::tcp::device::{Outbox, Wire};
 use crate::tcp::flow_time::FlowTime;
 use crate::tcp::isn;
+use crate::tcp::options::Settings;
 use crate::tcp::recovery::Recovery;
 use crate::tcp::rto::Rto;
 use crate::tcp::seq::Seq;
@@ -315,32 +316,21 @@ impl Engine {
         self.shield.peer_window()
     }
 
-    pub(crate) fn nodelay(&self) -> bool {
-        self.nodelay
+    pub(crate) fn settings(&self) -> Settings {
+        Settings { nodelay: self.nodelay, hop_limit: self.hop_limit, keepalive: self.keepalive }
     }
 
-    pub(crate) fn set_nodelay(&mut self, on: bool) {
-        self.nodelay = on;
-    }
-
-    pub(crate) fn ttl(&self) -> u8 {
-        self.hop_limit
-    }
-
-    /// Sets the hop limit; not 0.
-    pub(crate) fn set_ttl(&mut self, ttl: u8) {
-        self.hop_limit = ttl;
-        self.socket_mut().set_hop_limit(Some(ttl));
-    }
-
-    pub(crate) fn keepalive(&self) -> Option<Keepalive> {
-        self.keepalive
-    }
-
-    pub(crate) fn set_keepalive(&mut self, now: Instant, keepalive: Option<Keepalive>) {
-        self.keepalive = keepalive;
-        self.heard = self.time.flow(now);
-        self.keepalives = 0;
+    pub(crate) fn set(&mut self, now: Instant, settings: Settings) {
+        self.nodelay = settings.nodelay;
+        if settings.hop_limit != self.hop_limit {
+            self.hop_limit = settings.hop_limit;
+            self.socket_mut().set_hop_limit(Some(settings.hop_limit));
+        }
+        if settings.keepalive != self.keepalive {
+            self.keepalive = settings.keepalive;
+            self.heard = self.time.flow(now);
+            self.keepalives = 0;
+        }
     }
 
     /// Lowers the size of the packets that are sent, for a path that takes no larger ones.

@@ -22,6 +22,7 @@ use crate::host::Host;
 use crate::tcp::device::Outbox;
 use crate::tcp::engine::Engine;
 use crate::tcp::listener::Backlog;
+use crate::tcp::options::Settings;
 use crate::tcp::table::FlowKey;
 use crate::wakers::{WakerSet, Wakeup, wait};
 use crate::wire::{DiscardReason, Packet, TcpSegment, flags};
@@ -49,6 +50,8 @@ pub(crate) enum End {
 
 impl End {
     pub(crate) const RESET: Self = Self::Error(io::ErrorKind::ConnectionReset, "connection reset by peer");
+    /// A reset by a peer that had closed its half. What it sent has its end; only writers are told.
+    pub(crate) const PIPE: Self = Self::Error(io::ErrorKind::BrokenPipe, "the peer has gone");
     pub(crate) const REFUSED: Self = Self::Error(io::ErrorKind::ConnectionRefused, "connection refused");
     pub(crate) const ABORTED: Self = Self::Error(io::ErrorKind::ConnectionAborted, "connection aborted");
     pub(crate) const TIMED_OUT: Self =
@@ -97,6 +100,8 @@ struct State {
     leftover_read: usize,
     /// Set when the engine goes.
     end: Option<End>,
+    /// As they were when the engine went, and have been set since.
+    settings: Settings,
     /// An error that nobody has been told of.
     untold: Option<End>,
     established: bool,
@@ -162,6 +167,7 @@ impl Flow {
         backlog: Option<Weak<Backlog>>,
         give_up: Option<(Instant, End)>,
     ) -> Arc<Self> {
+        let settings = engine.settings();
         let state = State {
             phase,
             engine: Some(engine),
@@ -175,6 +181,7 @@ impl Flow {
             leftover: Vec::new(),
             leftover_read: 0,
             end: None,
+            settings,
             untold: None,
             established: false,
             syns_sent: 0,
@@ -208,12 +215,17 @@ impl Flow {
     ) -> bool {
         self.operate(host, |state, now| {
             let State { engine: Some(engine), outbox, .. } = state else { return false };
+            let peer_closed = engine.peer_closed();
             if let Err(reason) = engine.input(now, packet, seg, outbox) {
                 host.stats.discard(reason);
                 return true;
             }
             if engine.state() == TcpState::Closed && seg.has(flags::RST) {
-                let end = if state.phase == Phase::Connecting { End::REFUSED } else { End::RESET };
+                let end = match state.phase {
+                    Phase::Connecting => End::REFUSED,
+                    _ if peer_closed => End::PIPE,
+                    _ => End::RESET,
+                };
                 state.finish(end);
             } else if state.orphan && !seg.payload.is_empty() {
                 // RFC 9293 §3.6.1: nobody will read it, and the peer should know.
@@ -417,7 +429,8 @@ impl Flow {
                 state.send_closed = true;
                 match (&mut state.engine, state.end) {
                     (Some(engine), _) => engine.close_send(),
-                    (None, Some(End::Error(kind, text))) => return Err(io::Error::new(kind, text)),
+                    (None, Some(down @ End::DOWN)) => return down.error().map_or(Ok(()), Err),
+                    // What is over needs no FIN; readers and writers are told how it ended.
                     (None, _) => {}
                 }
             }
@@ -463,12 +476,19 @@ impl Flow {
         self.state.lock().engine.as_deref().map(look)
     }
 
-    /// Changes a setting of the engine, if the connection is not over.
-    pub(crate) fn adjust(self: &Arc<Self>, host: &Host, change: impl FnOnce(&mut Engine, Instant)) {
-        self.operate(host, |state, now| {
-            if let Some(engine) = &mut state.engine {
-                change(engine, now);
+    pub(crate) fn settings(&self) -> Settings {
+        let state = self.state.lock();
+        state.engine.as_ref().map_or(state.settings, |engine| engine.settings())
+    }
+
+    pub(crate) fn configure(self: &Arc<Self>, host: &Host, change: impl FnOnce(&mut Settings)) {
+        self.operate(host, |state, now| match &mut state.engine {
+            Some(engine) => {
+                let mut settings = engine.settings();
+                change(&mut settings);
+                engine.set(now, settings);
             }
+            None => change(&mut state.settings),
         });
     }
 

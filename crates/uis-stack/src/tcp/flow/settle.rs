@@ -88,6 +88,7 @@ impl State {
             self.leftover.truncate(n);
         }
         self.syns_sent = engine.syns_sent();
+        self.settings = engine.settings();
         self.end = Some(end);
         self.untold = (end != End::Eof).then_some(end);
         self.spent = Some(engine);
@@ -111,7 +112,7 @@ impl State {
                 (self.leftover, self.leftover_read) = (Vec::new(), 0);
             }
         }
-        if n == 0 && !buf.is_empty() {
+        if n == 0 && !buf.is_empty() && self.end != Some(End::PIPE) {
             self.untold = None;
             if let Some(error) = self.end.and_then(End::error) {
                 return Err(error);
