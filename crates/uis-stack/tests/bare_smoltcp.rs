@@ -41,7 +41,8 @@ impl Bare {
                 self.iface.poll(now, &mut self.port, &mut self.sockets);
                 return value;
             }
-            let wait = self.iface.poll_delay(now, &self.sockets).map_or(60_000, |delay| delay.total_millis().max(1));
+            let wait =
+                self.iface.poll_delay(now, &self.sockets).map_or(60_000, |delay| delay.total_millis().max(1));
             let sleep = async { self.clock.sleep(Duration::from_millis(wait)).await };
             self.port.readable().or(sleep).await;
         }
