@@ -7,7 +7,7 @@ use uis_vnic::{Dispatcher, Frame};
 
 use crate::fragment::Reassembly;
 use crate::host::Host;
-use crate::tcp::{self, Engine, Flow, FlowKey, Reply, Setup};
+use crate::tcp::{self, End, Engine, Flow, FlowKey, Reply, Setup};
 use crate::timers::Timer;
 use crate::wire::{self, Body, DiscardReason, Fragment, Packet, TcpFields, TcpSegment, flags};
 
@@ -132,6 +132,9 @@ impl Host {
             return self.stats.discard(DiscardReason::Sequence);
         }
         flow.on_segment(self, packet, seg);
+        if self.is_closed() {
+            flow.abort(self, End::DOWN); // it has closed meanwhile, and perhaps not seen the flow
+        }
     }
 
     fn receive_fragment(&self, packet: &Packet<'_>, fragment: &Fragment<'_>) {

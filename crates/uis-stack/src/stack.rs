@@ -154,6 +154,10 @@ impl Stack {
         let dual_stack = at.is_ipv6() && at.ip().is_unspecified() && !only_v6;
         let backlog =
             host.tcp.listen(at, dual_stack, host.draw(), |local| Backlog::new(local, only_v6, capacity))?;
+        if host.is_closed() {
+            backlog.close(host); // the stack has closed meanwhile, and perhaps not seen the listener
+            return Err(host.closed_error());
+        }
         Ok(TcpListener::new(backlog, self.handle.clone()))
     }
 

@@ -113,6 +113,10 @@ impl Connect {
                     flow.configure(host, |settings| settings.nodelay = on);
                 }
                 flow.start(host);
+                // A stack that has closed meanwhile has perhaps not seen the flow.
+                if host.is_closed() {
+                    flow.abort(host, End::DOWN);
+                }
                 return Ok(flow);
             }
         }
