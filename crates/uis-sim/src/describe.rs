@@ -32,12 +32,22 @@ pub fn describe(packet: &[u8]) -> String {
 type Bases = BTreeMap<(IpAddr, u16, IpAddr, u16), u32>;
 
 /// Describes packets in their order, with sequence numbers that count from the first that it has seen of a connection.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Describer {
     bases: Bases,
 }
 
+/// Of so many directions the beginning is remembered.
+const MAX_BASES: usize = 100_000;
+
 impl Describer {
+    /// Remembers where a connection begins, from a packet that is not shown.
+    pub(crate) fn skip(&mut self, head: &[u8]) {
+        if may_be_syn(head) && self.bases.len() < MAX_BASES {
+            line(head, head.len(), Some(&mut self.bases));
+        }
+    }
+
     /// One line for a packet of `len` bytes of which `head` are left.
     pub(crate) fn line(&mut self, head: &[u8], len: usize) -> String {
         line(head, len, Some(&mut self.bases))
@@ -97,6 +107,16 @@ fn line(head: &[u8], len: usize, bases: Option<&mut Bases>) -> String {
         let _ = write!(text, " (frag id {id}, offset {offset}{more})");
     }
     text
+}
+
+/// Whether it is worth a closer look: nearly all packets are not.
+fn may_be_syn(head: &[u8]) -> bool {
+    let (protocol, tcp) = match head.first().map(|byte| (byte >> 4, byte & 15)) {
+        Some((4, words)) => (head.get(9), usize::from(words) * 4),
+        Some((6, _)) => (head.get(6), 40),
+        _ => return false,
+    };
+    protocol == Some(&6) && head.get(tcp + 13).is_some_and(|flags| flags & 2 != 0)
 }
 
 /// What is to be subtracted from the sequence and the acknowledgment number.
@@ -238,6 +258,16 @@ mod tests {
             describe(&data),
             "IP 10.0.0.2.49152 > 10.0.0.1.80: Flags [P.], seq 1001:1006, ack 5001, win 512, length 5"
         );
+    }
+
+    #[test]
+    fn numbers_count_from_a_syn_that_is_not_shown() {
+        let mut describer = Describer::default();
+        describer.skip(&build(v4().tcp(1, 2, 1000, 512).syn(), &[]));
+        describer.skip(&build(v4().tcp(1, 2, 1001, 512).ack(9), &[0; 500]));
+        let data = build(v4().tcp(1, 2, 1501, 512).ack(9), &[0; 500]);
+        let line = describer.line(&data, data.len());
+        assert!(line.contains("seq 501:1001, ack 1,"), "{line}");
     }
 
     #[test]

@@ -19,6 +19,10 @@ use crate::task::Task;
 /// How long the last packets may take when the program has ended.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// How many times the limit of a stall is extended for retransmissions. With the default one of ten minutes, fifteen
+/// retransmissions have their time, the last ones two minutes apart.
+const EXTENSIONS: u32 = 2;
+
 /// A run under way.
 pub(crate) struct Executor<'a> {
     settings: &'a Settings,
@@ -29,8 +33,11 @@ pub(crate) struct Executor<'a> {
     steps: u64,
     /// Steps since the time has moved.
     steps_now: u64,
-    /// When a task of the program was polled, or a connection was found to get on.
+    /// When a task of the program was polled.
     progress: Instant,
+    /// How many times since then the limit was extended.
+    extensions: u32,
+    /// As many there were at the last look.
     retransmits: u64,
 }
 
@@ -50,6 +57,7 @@ impl<'a> Executor<'a> {
             steps: 0,
             steps_now: 0,
             progress: Instant::ZERO,
+            extensions: 0,
             retransmits: 0,
         }
     }
@@ -127,20 +135,18 @@ impl<'a> Executor<'a> {
             return Err(self.stuck(StuckKind::TimeLimit, &text));
         }
         // Whoever sleeps wakes up. The network's timers may go on for ever: two ends that probe each other's closed
-        // window, keep-alives that are answered. Retransmissions do not, so a connection that has made some since
-        // the last look is on its way to an error.
-        if self.shared.clock.sleepers() == 0 && next - self.progress > self.settings.stall_limit {
+        // window, keep-alives that are answered. Retransmissions may end with an error, so they get some more time.
+        let limit = self.settings.stall_limit.saturating_mul(1 + self.extensions);
+        if self.shared.clock.sleepers() == 0 && next - self.progress > limit {
             let retransmits = self.shared.connections().iter().map(|c| c.retransmits).sum();
-            if retransmits > self.retransmits {
-                self.progress = self.shared.clock.now();
-            } else {
+            let retransmitted = retransmits > std::mem::replace(&mut self.retransmits, retransmits);
+            if !retransmitted || self.extensions == EXTENSIONS {
                 let text = format!(
-                    "no task is polled for {:?}, and none sleeps: only the network's own timers are left",
-                    self.settings.stall_limit
+                    "no task is polled for {limit:?}, and none sleeps: only the network's own timers are left"
                 );
                 return Err(self.stuck(StuckKind::Deadlock, &text));
             }
-            self.retransmits = retransmits;
+            self.extensions += 1;
         }
         Ok(())
     }
@@ -167,6 +173,7 @@ impl<'a> Executor<'a> {
         task.on_poll(now);
         if !task.upkeep {
             self.progress = now;
+            self.extensions = 0;
         }
         *self.shared.current.lock() = Some(task.clone());
         let polled = work.poll(&mut Context::from_waker(&Waker::from(task.clone())));

@@ -27,6 +27,8 @@ pub(crate) enum Fate {
 #[derive(Debug)]
 pub(crate) struct Journal {
     last: VecDeque<Packet>,
+    /// What is known from the packets before these.
+    describer: Describer,
     capacity: usize,
     count: u64,
     hash: u64,
@@ -61,7 +63,7 @@ pub(crate) enum Tape {
 
 impl Journal {
     pub(crate) fn new(capacity: usize, tape: Tape) -> Self {
-        Self { last: VecDeque::new(), capacity, count: 0, hash: 0, tape }
+        Self { last: VecDeque::new(), describer: Describer::default(), capacity, count: 0, hash: 0, tape }
     }
 
     /// How many packets were seen.
@@ -92,11 +94,9 @@ impl Journal {
         }
         self.count += 1;
         if self.capacity > 0 {
-            let mut kept = if self.last.len() < self.capacity {
-                Vec::new()
-            } else {
-                self.last.pop_front().map_or_else(Vec::new, |oldest| oldest.head)
-            };
+            let oldest = if self.last.len() < self.capacity { None } else { self.last.pop_front() };
+            let mut kept = oldest.map_or_else(Vec::new, |oldest| oldest.head);
+            self.describer.skip(&kept);
             kept.clear();
             kept.extend_from_slice(head);
             self.last.push_back(Packet { at, len: packet.len(), head: kept, fate: Fate::Passed });
@@ -112,7 +112,7 @@ impl Journal {
 
     /// The last packets, one a line.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let mut describer = Describer::default();
+        let mut describer = self.describer.clone();
         let line = |packet: &Packet| {
             let mut line = format!("{} {}", packet.at, describer.line(&packet.head, packet.len));
             line.push_str(match packet.fate {

@@ -108,9 +108,9 @@ impl SimulationBuilder {
         self
     }
 
-    /// For how long no task need be polled, by default ten minutes of virtual time, if none sleeps and no connection
-    /// retransmits; more is a deadlock. Then only timers are left that are no progress: keep-alives, probes of a
-    /// window that nobody opens, connections in TIME-WAIT.
+    /// For how long no task need be polled, by default ten minutes of virtual time, if none sleeps; more is a deadlock.
+    /// Then only timers are left that are no progress: keep-alives, probes of a window that nobody opens, connections
+    /// in TIME-WAIT. While connections retransmit, which may end with an error, it is three times as long.
     ///
     /// A program that waits for keep-alives to find a dead peer (by default after two hours and more) without any
     /// time-out of its own needs a longer one.

@@ -85,7 +85,10 @@ impl Simulation {
     /// not be written.
     #[track_caller]
     pub fn run<R>(&self, program: impl AsyncFnOnce(Sim) -> R) -> R {
-        self.try_run(program).unwrap_or_else(|stuck| panic!("{stuck}"))
+        match self.try_run(program) {
+            Ok(output) => output,
+            Err(stuck) => panic!("{stuck}"), // not in a closure, where the caller would not be named
+        }
     }
 
     /// As [`run`](Self::run), but a program that gets nowhere is an error.

@@ -68,11 +68,11 @@ fn two_sides_that_only_write_are_a_deadlock() {
     });
     // They probe each other's window for ever, which is no progress.
     assert_eq!(stuck.kind(), StuckKind::Deadlock);
-    assert!((300..=600).contains(&stuck.at().as_secs()), "at {}", stuck.at());
+    assert!((300..=1800).contains(&stuck.at().as_secs()), "at {}", stuck.at());
     assert_tells(
         &stuck,
         &[
-            "no task is polled for 600s, and none sleeps",
+            "00s, and none sleeps: only the network's own timers are left",
             "10.0.0.1:80 > 10.0.0.2:",
             "> 10.0.0.1:80 Established: waits for the other end to read (",
             "peer's window 0",
