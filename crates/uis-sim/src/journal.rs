@@ -139,9 +139,9 @@ impl Journal {
         text
     }
 
-    /// What was recorded.
-    pub(crate) fn into_prints(self) -> Vec<Print> {
-        match self.tape {
+    /// Takes out what was recorded.
+    pub(crate) fn take_prints(&mut self) -> Vec<Print> {
+        match std::mem::replace(&mut self.tape, Tape::Off) {
             Tape::Record(prints) | Tape::Compare(prints, _) => prints,
             Tape::Off => Vec::new(),
         }
@@ -243,7 +243,7 @@ mod tests {
     fn the_first_difference_is_told() {
         let first: &[(u64, &[u8])] = &[(1, &[1; 300]), (2, &[2])];
         let compared = |packets: &[(u64, &[u8])]| {
-            let expected = recorded(first, Tape::Record(Vec::new())).into_prints();
+            let expected = recorded(first, Tape::Record(Vec::new())).take_prints();
             recorded(packets, Tape::Compare(expected, None)).difference()
         };
         assert_eq!(compared(first), None);

@@ -63,14 +63,11 @@ impl Simulation {
         let seed = seed_or(self.settings.seed);
         let first = self.run_once(seed, Tape::Record(Vec::new()), &program);
         let expected = match first {
-            Run { outcome: Ok(Ok(_)), journal, .. } => journal.into_prints(),
-            failed => {
-                let _ = unwrap(failed);
-                return self.run(program); // not reached: it has failed
-            }
+            Run { outcome: Ok(Ok(_)), shared, .. } => shared.journal.lock().take_prints(),
+            failed => return unwrap(failed), // which does not return
         };
         let second = self.run_once(seed, Tape::Compare(expected, None), &program);
-        let difference = second.journal.difference();
+        let difference = second.shared.journal.lock().difference();
         // A second run that failed where the first did not has differed before: which is what is to be known.
         if let Some(difference) = difference {
             panic!("two runs with the same seed are not alike: {difference}\n{}", hint(seed));

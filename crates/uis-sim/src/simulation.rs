@@ -148,8 +148,7 @@ impl Simulation {
             (Ok(outcome), None) => (Ok(outcome), String::new()),
         };
         shared.ready.close();
-        let journal = std::mem::replace(&mut *shared.journal.lock(), Journal::new(0, Tape::Off));
-        Run { outcome, journal, report }
+        Run { outcome, shared, report }
     }
 }
 
@@ -159,7 +158,7 @@ type Payload = Box<dyn Any + Send>;
 /// How a run went.
 pub(crate) struct Run<R> {
     pub(crate) outcome: Result<Result<R, Stuck>, Payload>,
-    pub(crate) journal: Journal,
+    pub(crate) shared: Arc<Shared>,
     /// What is to be printed of a run that has panicked.
     pub(crate) report: String,
 }
