@@ -46,7 +46,7 @@ fn each_seed(test: &str, default: Range<u64>, one: impl Fn(u64)) {
 /// Nobody gives up, so whatever the path did, all that was written arrives in the end.
 #[test]
 fn patient_hosts_get_everything_across() {
-    each_seed("patient_hosts_get_everything_across", 0..30, |seed| {
+    each_seed("patient_hosts_get_everything_across", 0..200, |seed| {
         let scene = Scene::new(seed, Manners::Patient);
         world::run(&scene);
     });
@@ -55,7 +55,7 @@ fn patient_hosts_get_everything_across() {
 /// Hosts time out, programs hang up in the middle or abort: what arrived is a beginning of what was written.
 #[test]
 fn what_fails_fails_cleanly() {
-    each_seed("what_fails_fails_cleanly", 0..30, |seed| {
+    each_seed("what_fails_fails_cleanly", 0..200, |seed| {
         let scene = Scene::new(seed, Manners::Rough);
         world::run(&scene);
     });

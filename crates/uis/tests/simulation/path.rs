@@ -60,7 +60,7 @@ impl<'a> Path<'a> {
             if self.chance(faults.loss) {
                 continue;
             }
-            if self.chance(faults.corrupt) {
+            if self.chance(faults.corrupt) && !is_later_fragment(&frame) {
                 let frame = self.corrupted(frame);
                 self.hand(internet, frame, after);
             } else if self.chance(faults.cut) {
@@ -137,6 +137,15 @@ impl<'a> Path<'a> {
         self.counts.spoilt += 1;
         frame
     }
+}
+
+/// Whether it is a fragment behind the first one. Were these corrupted as well, two changes of a datagram would cancel each
+/// other out in its checksum now and then.
+fn is_later_fragment(frame: &Frame) -> bool {
+    let packet = frame.packet();
+    let offset =
+        if packet[0] >> 4 == 4 { [packet[6] & 0x1f, packet[7]] } else { [packet[42], packet[43] & 0xf8] };
+    is_fragment(frame) && offset != [0, 0]
 }
 
 /// Prints a line about a packet.

@@ -195,7 +195,9 @@ impl Chat {
             hosts[client].mtu.min(hosts[server].mtu).min(faults.mtu.unwrap_or(usize::MAX) as u32) as usize;
         let same = hosts[client].mtu == hosts[server].mtu && faults.mtu.is_none();
         let len = if same { pick(rng, &[0, 100, 3000, 12_000]) } else { pick(rng, &[0, 100, mtu - 48]) };
-        Self { client, server, v6, len, every: us(pick(rng, &[1000, 50_000, 1_000_000])) }
+        // The delay line is no longer than the queue: it has room for one question and its answer.
+        let every = us(pick(rng, &[1000, 50_000, 1_000_000])).max(faults.delay * 2);
+        Self { client, server, v6, len, every }
     }
 }
 

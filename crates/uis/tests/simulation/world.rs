@@ -51,7 +51,7 @@ async fn play(scene: &Scene, internet: &Internet, stacks: &[Stack]) -> Instant {
     let executor = LocalExecutor::new();
     let clock = internet.clock();
     let mut tasks = Vec::new();
-    let place = Place { scene, clock: clock.clone(), stacks };
+    let place = Place { scene, internet, clock: clock.clone(), stacks };
     let place = Rc::new(place);
     for n in 0..scene.talks.len() {
         let place = place.clone();
