@@ -175,7 +175,7 @@ impl StackConfig {
         self
     }
 
-    /// How long an acknowledgment may wait for data to ride on (RFC 9293 §3.8.6.3), by default 10 ms;
+    /// How long an acknowledgment may wait for data to ride on (RFC 9293 §3.8.6.3): at most 500 ms, by default 10 ms;
     /// `None` acknowledges at once.
     #[must_use]
     pub fn delayed_ack(mut self, delay: Option<Duration>) -> Self {
@@ -269,6 +269,8 @@ impl StackConfig {
             "a backlog of 0"
         } else if self.initial_rto.is_zero() || self.min_rto.is_zero() {
             "a retransmission time-out of 0"
+        } else if self.delayed_ack.is_some_and(|delay| delay > Duration::from_millis(500)) {
+            "a delay of acknowledgments over 500 ms (RFC 9293 §3.8.6.3)"
         } else {
             return Ok(());
         };
@@ -298,6 +300,7 @@ mod tests {
             StackConfig::default().recv_buffer((1 << 30) + 1),
             StackConfig::default().backlog(0),
             StackConfig::default().initial_rto(Duration::ZERO),
+            StackConfig::default().delayed_ack(Some(Duration::from_millis(501))),
         ] {
             assert_eq!(bad.check().unwrap_err().kind(), io::ErrorKind::InvalidInput, "{bad:?}");
         }

@@ -18,6 +18,7 @@ use crate::paths::Paths;
 use crate::stats::Counters;
 use crate::tcp::{End, Table};
 use crate::timers::{Timer, Timers};
+use crate::unwind::Panics;
 use crate::{rng, udp};
 
 /// What incomplete datagrams may hold.
@@ -199,6 +200,8 @@ impl Host {
     /// Runs the timers that are due.
     fn on_alarm(&self) {
         self.timers.alarm_fired();
+        // Also when a timer unwinds, or no other would fire any more.
+        let _rearm = Rearm(self);
         let now = self.clock.now();
         while let Some(timer) = self.timers.pop(now) {
             match timer {
@@ -215,7 +218,6 @@ impl Host {
                 Timer::Reassembly => self.expire_fragments(now),
             }
         }
-        self.timers.rearm(&self.clock, &self.alarm);
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -237,19 +239,21 @@ impl Host {
         if self.closed.swap(true, Ordering::AcqRel) {
             return;
         }
+        let mut panics = Panics::default();
         for listener in self.tcp.listeners() {
-            listener.close(self);
+            panics.catch(|| listener.close(self));
         }
         for flow in self.tcp.flows() {
-            flow.abort(self, End::DOWN);
+            panics.catch(|| flow.abort(self, End::DOWN));
         }
-        self.udp.close_all(self);
+        panics.catch(|| self.udp.close_all(self));
         self.tcp.time_wait.clear();
         self.tcp.pool.clear();
         self.timers.clear();
-        self.vnic.close();
+        panics.catch(|| self.vnic.close());
         let spent = self.life.lock().lingering.take();
         drop(spent);
+        panics.resume();
     }
 
     /// The last handle is gone. Flows that are still closing keep the stack until they are done.
@@ -269,6 +273,15 @@ impl Host {
         if self.life.lock().abandoned && self.tcp.is_empty() {
             self.close();
         }
+    }
+}
+
+/// Arms the clock for the timers that are left.
+struct Rearm<'a>(&'a Host);
+
+impl Drop for Rearm<'_> {
+    fn drop(&mut self) {
+        self.0.timers.rearm(&self.0.clock, &self.0.alarm);
     }
 }
 

@@ -71,10 +71,20 @@ impl Host {
             return;
         }
         let now = self.clock.now();
-        let least_isn = match self.tcp.time_wait.judge(&key, seg, now, self.config.time_wait) {
-            Reply::Unknown => None,
-            Reply::Silence => return,
-            Reply::Ack(seq, ack) => {
+        let reply = self.tcp.time_wait.judge(&key, seg, now, self.config.time_wait);
+        let opens = seg.has(flags::SYN) && !seg.has(flags::ACK | flags::RST);
+        let listener = self.tcp.listener(key.local).filter(|_| opens);
+        match (reply, listener) {
+            (Reply::Unknown, Some(backlog)) => {
+                let isn = tcp::initial_isn(self.key, &key, now, None);
+                self.open(key, isn, &backlog, now, packet, seg);
+            }
+            (Reply::Reopen { least_isn, .. }, Some(backlog)) => {
+                let isn = tcp::initial_isn(self.key, &key, now, Some(least_isn));
+                self.open(key, isn, &backlog, now, packet, seg);
+            }
+            (Reply::Silence, _) => {}
+            (Reply::Ack { seq, ack } | Reply::Reopen { seq, ack, .. }, _) => {
                 let fields = TcpFields {
                     src: key.local,
                     dst: key.remote,
@@ -85,17 +95,9 @@ impl Host {
                     hop_limit: self.config.ttl,
                     ident: 0,
                 };
-                return self.send_or_drop(wire::tcp(&fields, &[]), packet.src);
+                self.send_or_drop(wire::tcp(&fields, &[]), packet.src);
             }
-            Reply::Reopen(least) => Some(least),
-        };
-        let opens = seg.has(flags::SYN) && !seg.has(flags::ACK | flags::RST);
-        match self.tcp.listener(key.local) {
-            Some(backlog) if opens => {
-                let isn = tcp::initial_isn(self.key, &key, now, least_isn);
-                self.open(key, isn, &backlog, now, packet, seg);
-            }
-            _ => {
+            (Reply::Unknown, None) => {
                 self.stats.discard(DiscardReason::NoSocket);
                 if let Some(rst) = wire::rst_for(packet, seg, self.config.ttl) {
                     self.send_or_drop(rst, packet.src);
@@ -123,14 +125,16 @@ impl Host {
         let until = now + self.config.half_open_lifetime;
         let engine = Engine::accept(setup, self.tcp.pool.take());
         let flow = Flow::half_open(self.tcp.next_id(), key, inside, engine, backlog, until);
-        if !backlog.admit(&flow) {
-            return self.stats.discard(DiscardReason::BacklogFull);
-        }
+        // In the table first: a listener that closes meanwhile has to find there what it ends.
         if !self.tcp.insert(&flow) {
             // Another thread was quicker with the same SYN.
-            backlog.forget(&flow);
             return self.stats.discard(DiscardReason::Sequence);
         }
+        if !backlog.admit(&flow) {
+            self.tcp.remove(&flow);
+            return self.stats.discard(DiscardReason::BacklogFull);
+        }
+        self.tcp.time_wait.reuse(&key);
         flow.on_segment(self, packet, seg);
         if self.is_closed() {
             flow.abort(self, End::DOWN); // it has closed meanwhile, and perhaps not seen the flow

@@ -34,6 +34,7 @@ mod stats;
 mod tcp;
 mod timers;
 mod udp;
+mod unwind;
 mod wakers;
 mod wire;
 

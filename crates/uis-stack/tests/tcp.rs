@@ -194,3 +194,44 @@ fn on_the_system_clock_too() {
         }
     });
 }
+
+/// A waker of a user's that panics.
+struct Panics;
+
+impl std::task::Wake for Panics {
+    fn wake(self: std::sync::Arc<Self>) {
+        panic!("a waker of the user's");
+    }
+}
+
+#[test]
+fn a_waker_that_panics_harms_no_other_connection() {
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
+
+    use futures_lite::AsyncRead;
+
+    let (clock, server, client) = pair(StackConfig::default());
+    let (mut a, mut b, c) = clock.block_on(async {
+        let (a, b) = connected(&server, &client, "10.0.0.1:80").await.unwrap();
+        let (c, _) = connected(&server, &client, "10.0.0.1:81").await.unwrap();
+        (a, b, c)
+    });
+    // Whoever writes next meets the waker of the other end's reader.
+    let waker = Waker::from(std::sync::Arc::new(Panics));
+    assert!(Pin::new(&mut b).poll_read(&mut Context::from_waker(&waker), &mut [0; 8]).is_pending());
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| a.try_write(b"hello"))).unwrap_err();
+    // The same connection goes on, its timers included, and so does the other one; and all of them end.
+    clock.block_on(async {
+        let mut got = [0; 5];
+        b.read_exact(&mut got).await.unwrap();
+        assert_eq!(&got, b"hello");
+        a.write_all(b"again").await.unwrap();
+        b.read_exact(&mut got).await.unwrap();
+        a.close().await.unwrap();
+        b.close().await.unwrap();
+        drop((a, b, c));
+        client.clock().sleep(Duration::from_secs(61)).await;
+        assert_eq!((server.connections().len(), client.connections().len()), (0, 0));
+    });
+}

@@ -15,6 +15,7 @@ use super::flow::{End, Flow};
 use super::stream::TcpStream;
 use crate::Stack;
 use crate::host::{Host, StackHandle};
+use crate::unwind::Panics;
 use crate::wakers::{WakerSet, Wakeup, wait};
 use crate::{ToEndpoint, endpoint};
 
@@ -64,16 +65,13 @@ impl Backlog {
     }
 
     /// The handshake of an admitted flow is complete. `false` if the listener is closed.
-    pub(crate) fn push(&self, flow: &Arc<Flow>) -> bool {
-        let mut wake = Wakeup::default();
+    pub(crate) fn push(&self, flow: &Arc<Flow>, wake: &mut Wakeup) -> bool {
         let mut queue = self.queue.lock();
         let open = !queue.closed;
         if queue.half_open.remove(&flow.id).is_some() && open {
             queue.ready.push_back(flow.clone());
-            queue.acceptors.drain_into(&mut wake);
+            queue.acceptors.drain_into(wake);
         }
-        drop(queue);
-        drop(wake);
         open
     }
 
@@ -109,10 +107,12 @@ impl Backlog {
             let flows = half_open.collect::<Vec<_>>();
             flows.into_iter().chain(queue.ready.drain(..)).collect()
         };
-        drop(wake);
+        let mut panics = Panics::default();
         for flow in flows {
-            flow.abort(host, End::ABORTED);
+            panics.catch(|| flow.abort(host, End::ABORTED));
         }
+        drop(wake);
+        panics.resume();
     }
 }
 

@@ -202,7 +202,7 @@ impl TcpStream {
     }
 
     /// Splits the stream into halves that can be moved to different tasks. Dropping the write half sends the FIN, as
-    /// tokio's does, unless this stream has other handles still.
+    /// tokio's does, also when there are other handles of this stream.
     #[must_use]
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         (OwnedReadHalf::new(self.clone()), OwnedWriteHalf::new(self))

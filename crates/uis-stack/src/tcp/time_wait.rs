@@ -13,6 +13,9 @@ use crate::wire::{TcpSegment, flags};
 /// How many are remembered; beyond it the oldest is forgotten.
 const MAX_ENTRIES: usize = 32_768;
 
+/// How far beyond the old connection's last number a new one begins: more than a window without scaling.
+const ISN_STEP: u32 = 65_537;
+
 /// What is remembered of a closed connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Closed {
@@ -30,10 +33,10 @@ pub(crate) enum Reply {
     /// Nothing.
     Silence,
     /// An acknowledgment of all that was sent, with these sequence and acknowledgment numbers.
-    Ack(Seq, Seq),
-    /// The segment opens a new connection, whose initial sequence number must be at least this (RFC 1122
-    /// §4.2.2.13, RFC 6191). The old one is forgotten.
-    Reopen(Seq),
+    Ack { seq: Seq, ack: Seq },
+    /// The segment may open a new connection, whose initial sequence number must be at least this (RFC 1122
+    /// §4.2.2.13, RFC 6191). If nobody listens, the answer is that acknowledgment.
+    Reopen { least_isn: Seq, seq: Seq, ack: Seq },
 }
 
 /// The table. Its lock is a leaf: nothing else is locked or called while it is held.
@@ -67,15 +70,19 @@ impl TimeWait {
             return Reply::Unknown;
         };
         let start = Seq(seg.seq);
+        let acknowledge = Reply::Ack { seq: closed.snd_nxt, ack: closed.rcv_nxt };
         if seg.has(flags::RST) {
             return Reply::Silence; // RFC 1337: a RST does not end TIME-WAIT
         }
         if seg.has(flags::SYN) && !seg.has(flags::ACK) {
             if start > closed.rcv_nxt {
-                entries.map.remove(key);
-                return Reply::Reopen(closed.snd_nxt + 65_537);
+                return Reply::Reopen {
+                    least_isn: closed.snd_nxt + ISN_STEP,
+                    seq: closed.snd_nxt,
+                    ack: closed.rcv_nxt,
+                };
             }
-            return Reply::Ack(closed.snd_nxt, closed.rcv_nxt);
+            return acknowledge;
         }
         if seg.has(flags::FIN) {
             // The peer has not heard our last acknowledgment: the wait begins anew.
@@ -84,19 +91,19 @@ impl TimeWait {
                 entries.map.insert(*key, Closed { until, ..closed });
                 entries.queue.push_back((until, *key));
             }
-            return Reply::Ack(closed.snd_nxt, closed.rcv_nxt);
+            return acknowledge;
         }
         // A bare acknowledgment in sequence wants no answer; anything else shows a peer out of step.
         if seg.seq_len() == 0 && start == closed.rcv_nxt {
             return Reply::Silence;
         }
-        Reply::Ack(closed.snd_nxt, closed.rcv_nxt)
+        acknowledge
     }
 
     /// Forgets a connection so that its ports may be used again; returns the least initial sequence number of the
     /// next one.
     pub(crate) fn reuse(&self, key: &FlowKey) -> Option<Seq> {
-        self.0.lock().map.remove(key).map(|closed| closed.snd_nxt + 65_537)
+        self.0.lock().map.remove(key).map(|closed| closed.snd_nxt + ISN_STEP)
     }
 
     pub(crate) fn contains(&self, key: &FlowKey) -> bool {

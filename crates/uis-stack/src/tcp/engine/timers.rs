@@ -34,7 +34,7 @@ impl Engine {
 
     /// No deadline that arises later can lie before `now` plus this.
     pub(crate) fn least_wait(&self) -> Duration {
-        if self.ack_delay.is_zero() { Duration::from_millis(1) } else { self.ack_delay }
+        if self.ack_delay.is_zero() { Duration::from_millis(1) } else { self.ack_delay.min(self.min_rto) }
     }
 
     /// Does what is due: retransmission, probes, delayed acknowledgments. With `path_busy` packets are waiting in the

@@ -18,6 +18,8 @@ use parking_lot::Mutex;
 use smoltcp::socket::tcp::State as TcpState;
 use uis_clock::Instant;
 
+use settle::Finish;
+
 use crate::host::Host;
 use crate::tcp::device::Outbox;
 use crate::tcp::engine::Engine;
@@ -116,8 +118,8 @@ struct State {
     backlog: Option<Weak<Backlog>>,
     /// When the flow has to be over, and how it ends then.
     give_up: Option<(Instant, End)>,
-    /// The earliest timer that is set.
-    armed: Option<Instant>,
+    /// The timers that are set, each earlier than the one before; so there are few.
+    armed: Vec<Instant>,
 }
 
 /// What is to be done after the lock is released.
@@ -192,7 +194,7 @@ impl Flow {
             writers: WakerSet::default(),
             backlog,
             give_up,
-            armed: None,
+            armed: Vec::new(),
         };
         Arc::new(Self { id, local: key.local, remote: key.remote, inside, state: Mutex::new(state) })
     }
@@ -241,8 +243,8 @@ impl Flow {
         let path_busy = host.vnic.queued().is_some_and(|frames| frames > 0);
         self.operate(host, |state, now| {
             // One that was overtaken by an earlier one still fires, and is none of the flow's any more.
-            if state.armed.is_some_and(|at| at <= now) {
-                state.armed = None;
+            while state.armed.last().is_some_and(|&at| at <= now) {
+                state.armed.pop();
             }
             if let Some((until, end)) = state.give_up
                 && until <= now
@@ -495,17 +497,16 @@ impl Flow {
     /// The way of every operation, see the module's documentation.
     fn operate<R>(self: &Arc<Self>, host: &Host, operation: impl FnOnce(&mut State, Instant) -> R) -> R {
         let now = host.clock.now();
-        let mut after = After::default();
+        let mut finish = Finish { flow: self, host, after: After::default() };
         let (result, batch) = {
             let mut state = self.state.lock();
             let result = operation(&mut state, now);
-            state.settle(self, host, now, &mut after);
+            state.settle(self, host, now, &mut finish.after);
             (result, state.start_sending())
         };
         if let Some(batch) = batch {
-            self.send_all(host, now, batch, &mut after);
+            self.send_all(host, now, batch, &mut finish.after);
         }
-        after.run(self, host);
         result
     }
 }

@@ -8,8 +8,10 @@ use uis_clock::Instant;
 
 use super::{After, End, Flow, Phase, State};
 use crate::host::Host;
+use crate::tcp::device::Outbox;
 use crate::tcp::time_wait::Closed;
 use crate::timers::Timer;
+use crate::unwind::Panics;
 
 impl State {
     /// Draws the consequences of what has just happened to the engine.
@@ -18,6 +20,8 @@ impl State {
             && !self.full
         {
             self.more = !engine.is_quiet() && engine.pump(now, &mut self.outbox);
+            // Nor is the next deadline known while the outbox is full.
+            self.more |= !self.outbox.has_room();
         }
         if let Some(engine) = &self.engine {
             let tcp_state = engine.state();
@@ -46,7 +50,9 @@ impl State {
                 _ => {}
             }
         }
-        if self.engine.is_none() && self.phase != Phase::Over {
+        // What the network had no room for still has to go, be it the last acknowledgment or a RST.
+        let waits_for_room = self.full && !self.outbox.is_empty() && !host.is_closed();
+        if self.engine.is_none() && self.phase != Phase::Over && !waits_for_room {
             self.phase = Phase::Over;
             self.give_up = None;
             after.failed = self.backlog.take();
@@ -60,9 +66,9 @@ impl State {
             self.writers.drain_into(&mut after.wake);
         }
         if let Some(at) = self.next_timer(now)
-            && self.armed.is_none_or(|armed| at < armed)
+            && self.armed.last().is_none_or(|&armed| at < armed)
         {
-            self.armed = Some(at);
+            self.armed.push(at);
             after.timer = Some(at);
         }
     }
@@ -71,7 +77,7 @@ impl State {
     pub(super) fn next_timer(&mut self, now: Instant) -> Option<Instant> {
         let engine = self.engine.as_mut()?;
         let give_up = self.give_up.map(|(at, _)| at);
-        if self.armed.is_some_and(|armed| armed <= now + engine.least_wait()) {
+        if self.armed.last().is_some_and(|&armed| armed <= now + engine.least_wait()) {
             return give_up;
         }
         // While there is no room, smoltcp has something to send now; that is no deadline.
@@ -82,6 +88,9 @@ impl State {
     /// Drops the engine; what it has received stays readable.
     pub(super) fn finish(&mut self, end: End) {
         let Some(mut engine) = self.engine.take() else { return };
+        if self.phase == Phase::Connecting {
+            self.outbox = Outbox::default(); // a SYN of a dial that is given up need not go any more
+        }
         if !self.orphan {
             self.leftover = vec![0; engine.readable()];
             let n = engine.read(&mut self.leftover);
@@ -156,13 +165,34 @@ impl State {
     }
 }
 
+/// Does what is noted, also if sending unwinds in between: what is noted has been drawn from the state already.
+pub(super) struct Finish<'a> {
+    pub(super) flow: &'a Arc<Flow>,
+    pub(super) host: &'a Host,
+    pub(super) after: After,
+}
+
+impl Drop for Finish<'_> {
+    fn drop(&mut self) {
+        let after = std::mem::take(&mut self.after);
+        if !std::thread::panicking() {
+            return after.run(self.flow, self.host);
+        }
+        // A second panic while unwinding would abort the process.
+        let mut panics = Panics::default();
+        panics.catch(|| after.run(self.flow, self.host));
+        panics.resume();
+    }
+}
+
 impl After {
-    /// Does it; no lock is held.
-    pub(super) fn run(self, flow: &Arc<Flow>, host: &Host) {
-        if let Some(backlog) = self.established
-            && !backlog.upgrade().is_some_and(|backlog| backlog.push(flow))
-        {
-            flow.abort(host, End::ABORTED); // the listener is closed
+    /// Does it; no lock is held. Timers and tables come first, and wakers last: these may unwind.
+    fn run(mut self, flow: &Arc<Flow>, host: &Host) {
+        if let Some(at) = self.time_wait_timer {
+            host.set_timer(at, Timer::TimeWait);
+        }
+        if let Some(at) = self.timer {
+            host.set_timer(at, Timer::Flow(Arc::downgrade(flow)));
         }
         if let Some(backlog) = self.failed.and_then(|backlog| backlog.upgrade()) {
             backlog.forget(flow);
@@ -172,13 +202,14 @@ impl After {
             if let Some(engine) = self.spent {
                 host.tcp.pool.give(engine);
             }
+        }
+        if let Some(backlog) = self.established
+            && !backlog.upgrade().is_some_and(|backlog| backlog.push(flow, &mut self.wake))
+        {
+            flow.abort(host, End::ABORTED); // the listener is closed
+        }
+        if self.over {
             host.after_flow();
-        }
-        if let Some(at) = self.time_wait_timer {
-            host.set_timer(at, Timer::TimeWait);
-        }
-        if let Some(at) = self.timer {
-            host.set_timer(at, Timer::Flow(Arc::downgrade(flow)));
         }
         drop(self.wake);
     }
