@@ -6,7 +6,7 @@
 //! nothing is left: no connection, no TIME-WAIT, no packet that the counters do not know of.
 //!
 //! `UIS_SEEDS=0..5000` runs other seeds than the default ones, and each failure says how to run its seed alone. With
-//! `UIS_TRACE=1` every packet is printed as it leaves.
+//! `UIS_TRACE=1` every packet is printed as it leaves, and `UIS_STRICT=1` lets no data go beyond a window.
 
 #![allow(unreachable_pub)] // the modules of a test have nobody else to be reached by
 

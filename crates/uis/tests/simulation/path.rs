@@ -1,6 +1,7 @@
 //! The path that packets take: what it does to them, and what it checks and counts on the way.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::common::{
@@ -30,6 +31,10 @@ pub struct Path<'a> {
     /// The MTU of each sender.
     mtus: BTreeMap<VnicId, u32>,
     ident: u16,
+    /// How each end of a connection scales its windows, and up to where it has allowed the other to send.
+    scales: BTreeMap<(SocketAddr, SocketAddr), u8>,
+    edges: BTreeMap<(SocketAddr, SocketAddr), u32>,
+    strict: bool,
     trace: bool,
     pub counts: Counts,
 }
@@ -37,7 +42,17 @@ pub struct Path<'a> {
 impl<'a> Path<'a> {
     pub fn new(faults: &'a Faults, seed: u64, mtus: BTreeMap<VnicId, u32>) -> Self {
         let trace = std::env::var_os("UIS_TRACE").is_some();
-        Self { faults, rng: Rng(seed), mtus, ident: 0, trace, counts: Counts::default() }
+        Self {
+            faults,
+            rng: Rng(seed),
+            mtus,
+            ident: 0,
+            scales: BTreeMap::new(),
+            edges: BTreeMap::new(),
+            strict: std::env::var_os("UIS_STRICT").is_some(),
+            trace,
+            counts: Counts::default(),
+        }
     }
 
     pub fn take(&mut self, internet: &Internet, frame: Frame) {
@@ -83,8 +98,36 @@ impl<'a> Path<'a> {
         let sender = frame.sent_by().expect("somebody sent it");
         assert!(frame.len() <= self.mtus[&sender] as usize, "longer than the MTU: {frame:?}");
         assert!(is_fragment(frame) || frame.verify_checksums(), "a wrong checksum: {frame:?}");
+        if let Some(seen) = look(frame).filter(|seen| seen.protocol == 6 && self.strict) {
+            self.hold_to_window(frame, &seen);
+        }
         let at = frame.sent_at().expect("it has a time").as_nanos();
         self.counts.digest = digest(digest(self.counts.digest, &at.to_be_bytes()), frame.packet());
+    }
+
+    /// Nobody sends data beyond the window, but for single bytes that probe it (RFC 9293 §3.8.6).
+    fn hold_to_window(&mut self, frame: &Frame, seen: &Seen) {
+        let window = u32::from(window(frame));
+        let scale = if seen.flags & SYN != 0 {
+            0
+        } else {
+            self.scales.get(&(seen.src, seen.dst)).copied().unwrap_or(0)
+        };
+        if seen.flags & SYN != 0 {
+            self.scales.insert((seen.src, seen.dst), window_scale(frame));
+            self.edges.remove(&(seen.src, seen.dst));
+        }
+        if seen.flags & ACK != 0 {
+            let edge = seen.ack.wrapping_add(window << scale);
+            let furthest = self.edges.entry((seen.src, seen.dst)).or_insert(edge);
+            if edge.wrapping_sub(*furthest) as i32 > 0 {
+                *furthest = edge;
+            }
+        }
+        if let Some(edge) = self.edges.get(&(seen.dst, seen.src)).filter(|_| seen.payload > 1) {
+            let beyond = seen.seq.wrapping_add(seen.payload as u32).wrapping_sub(*edge) as i32;
+            assert!(beyond <= 0, "{beyond} bytes beyond the window at {:?}: {frame:?}", frame.sent_at());
+        }
     }
 
     /// Hands it on, unless it is too long for the middle of the path (RFC 1191, RFC 4443 §3.2).
@@ -169,6 +212,13 @@ fn show(frame: &Frame) {
 fn window(frame: &Frame) -> u16 {
     let at = if frame.packet()[0] >> 4 == 4 { 34 } else { 54 };
     u16::from_be_bytes([frame.packet()[at], frame.packet()[at + 1]])
+}
+
+/// The scale that a SYN of a stack's offers, after its segment size: hosts that all do so scale what comes later.
+fn window_scale(frame: &Frame) -> u8 {
+    let at = if frame.packet()[0] >> 4 == 4 { 40 } else { 60 };
+    let options = &frame.packet()[at..];
+    options.windows(3).find(|option| option[..2] == [3, 3]).expect("every stack scales windows")[2]
 }
 
 /// FNV-1a, by words.
