@@ -12,6 +12,7 @@ use super::seq::Seq;
 /// The estimator, the timer and the send sequence space that they watch.
 #[derive(Debug)]
 pub(crate) struct Rto {
+    initial: Duration,
     min: Duration,
     max: Duration,
     /// The smoothed round trip and its variation, once one was measured.
@@ -35,6 +36,7 @@ impl Rto {
     /// A timer for a connection whose first sequence number is `isn`.
     pub(crate) fn new(isn: Seq, initial: Duration, min: Duration, max: Duration) -> Self {
         Self {
+            initial,
             min,
             max,
             estimate: None,
@@ -155,9 +157,10 @@ impl Rto {
     }
 
     fn recompute(&mut self) {
-        if let Some((srtt, rttvar)) = self.estimate {
-            self.rto = (srtt + rttvar * 4).clamp(self.min, self.max);
-        }
+        self.rto = match self.estimate {
+            Some((srtt, rttvar)) => (srtt + rttvar * 4).clamp(self.min, self.max),
+            None => self.initial,
+        };
     }
 }
 
@@ -231,6 +234,17 @@ mod tests {
         assert_eq!((rto.in_flight(), rto.deadline(), rto.ackable()), (0, None, a + 1));
         rto.on_ack(at(1), a + 1);
         assert_eq!((rto.una(), rto.nxt()), (a + 1, a + 1));
+    }
+
+    #[test]
+    fn progress_ends_the_back_off_without_a_sample_too() {
+        let mut rto = rto();
+        let a = Seq(u32::MAX);
+        rto.on_sent(at(0), a, a + 10);
+        rto.on_timeout(at(1000));
+        rto.on_sent(at(1000), a, a + 10);
+        rto.on_ack(at(1001), a + 10);
+        assert_eq!((rto.srtt(), rto.rto()), (None, ms(1000)));
     }
 
     #[test]

@@ -207,7 +207,9 @@ impl Shield {
         }
         let old_ack = ack < rto.una();
         // RFC 9293 §3.10.7.4: the window is taken from the newest segment only.
-        let stale = start < self.wl1 || (start == self.wl1 && ack < self.wl2);
+        // A new acknowledgment is news whatever number it
+        // has, as that of a retransmission is low: the window is counted from it.
+        let stale = ack <= rto.una() && (start < self.wl1 || (start == self.wl1 && ack < self.wl2));
         if !acceptable {
             // RFC 9293 §3.10.7.4: a zero window still lets acknowledgments in.
             if start == rcv_nxt && !old_ack && seq_len > 0 {

@@ -95,6 +95,8 @@ impl Engine {
         if Seq(seg.ack) == una && in_flight > 0 && seg.window > 0 && (selective || !says_window) {
             match self.recovery.on_duplicate(una, self.rto.nxt()) {
                 Action::None if !self.recovery.is_active() => {}
+                // Of more duplicates smoltcp would count three, and resend a whole segment whatever the window.
+                Action::None if !self.hides_window() => {}
                 Action::None => self.feed_acked(now, packet, seg, out),
                 action => self.act(now, action, out),
             }
@@ -102,12 +104,15 @@ impl Engine {
         }
         let action = self.on_progress(now, Seq(seg.ack));
         // The congestion window may hide from smoltcp that another window is offered, and then it would count a duplicate.
-        let is_seen = Seq(seg.ack) != una
-            || u32::from(self.desired_window()) << self.shield.peer_scale() != self.fed_window;
-        if is_seen {
+        if Seq(seg.ack) != una || self.hides_window() {
             self.feed_acked(now, packet, seg, out);
         }
         self.act(now, action, out);
+    }
+
+    /// Whether smoltcp believes in another window than it should.
+    fn hides_window(&self) -> bool {
+        u32::from(self.desired_window()) << self.shield.peer_scale() != self.fed_window
     }
 
     /// smoltcp has seen this segment, which was more than an acknowledgment, in `state` and with this window.

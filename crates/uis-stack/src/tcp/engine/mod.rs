@@ -340,8 +340,13 @@ impl Engine {
         if mtu == self.mtu {
             return;
         }
-        self.mtu = mtu;
+        self.put_on_path(now, mtu);
         self.cwnd.set_mss(self.mss());
+    }
+
+    /// Gives smoltcp an interface of this MTU.
+    fn put_on_path(&mut self, now: Instant, mtu: usize) {
+        self.mtu = mtu;
         // An interface reads its device's MTU when it is made. The socket does not mind another one, so long as it
         // has the address by the time the socket is asked to send.
         let mut out = Outbox::default();

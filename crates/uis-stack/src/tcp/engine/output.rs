@@ -99,6 +99,14 @@ impl Engine {
         self.iface.poll_egress(self.time.smol(now), &mut wire, &mut self.sockets);
     }
 
+    /// Lets smoltcp emit a segment of at most `most` bytes of data.
+    fn egress_short(&mut self, now: Instant, most: usize, out: &mut Outbox) {
+        let whole = self.mtu;
+        self.put_on_path(now, header_len(self.local) + most);
+        self.egress(now, out);
+        self.put_on_path(now, whole);
+    }
+
     /// Sends an acknowledgment of our own.
     pub(super) fn send_ack(&mut self, out: &mut Outbox) {
         self.emit_own(out, self.rto.nxt(), flags::ACK);
@@ -214,11 +222,6 @@ impl Engine {
             }
             return;
         }
-        // A fast retransmission of smoltcp's is a whole segment, whatever the window.
-        let segment = self.mss().min(self.unsent());
-        if (self.shield.peer_window() as usize) < segment && self.fire_smoltcp(now, out) {
-            return;
-        }
         let scale = self.shield.peer_scale();
         let mut window = self.desired_window().max(1);
         if window == (self.fed_window >> scale) as u16 {
@@ -230,7 +233,13 @@ impl Engine {
         }
         self.duplicates = true;
         let sent = out.len();
-        self.egress(now, out);
+        // smoltcp makes this segment as long as the path takes, also beyond what was sent before and what the peer takes.
+        let most = self.rto.in_flight().min(self.shield.peer_window()).max(1) as usize;
+        if most < self.mss() {
+            self.egress_short(now, most, out);
+        } else {
+            self.egress(now, out);
+        }
         if out.len() > sent {
             self.note(now, out, sent);
         }
