@@ -63,7 +63,7 @@ mod id;
 mod network;
 mod pair;
 mod port;
-mod rfc1071;
+pub mod rfc1071;
 mod unwind;
 mod vnic;
 mod wakers;

@@ -3,16 +3,25 @@
 //! It runs over every byte of a packet that is checked or changed, so the inner loop is shaped for vector
 //! instructions, in safe code. A one's complement sum may be taken in any grouping and in either byte order (RFC 1071
 //! §2), so words are added as they lie in memory and swapped once at the end.
+//!
+//! ```
+//! use uis_vnic::rfc1071::{fold, sum};
+//!
+//! // The example of RFC 1071 §3.
+//! assert_eq!(fold(sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7])), 0xddf2);
+//! ```
 
 /// A sum under way: 16-bit words in native byte order, not folded yet. Sums of *even-length* pieces add up; an odd
 /// piece comes last.
-pub(crate) type Partial = u64;
+pub type Partial = u64;
 
 const BLOCK: usize = 64;
 const LANES: usize = BLOCK / 4;
 
 /// Adds up `bytes`, an odd last byte being padded with zero.
-pub(crate) fn sum(bytes: &[u8]) -> Partial {
+#[inline]
+#[must_use]
+pub fn sum(bytes: &[u8]) -> Partial {
     let (blocks, rest) = bytes.as_chunks::<BLOCK>();
     // 65,536 blocks are where a lane could overflow.
     blocks.chunks(1 << 15).map(sum_blocks).sum::<Partial>() + sum_tail(rest)
@@ -20,13 +29,17 @@ pub(crate) fn sum(bytes: &[u8]) -> Partial {
 
 /// The sum of a pseudo header: `addresses` are source and destination as they lie in the IP header, side by side
 /// (RFC 9293 §3.1, RFC 8200 §8.1). The words of both layouts that are always zero add nothing.
-pub(crate) fn pseudo_header(addresses: &[u8], protocol: u8, len: usize) -> Partial {
+#[inline]
+#[must_use]
+pub fn pseudo_header(addresses: &[u8], protocol: u8, len: usize) -> Partial {
     // No upper layer is longer than 16 bits can say: jumbograms are not let in.
     sum_tail(addresses) + Partial::from(u16::from(protocol).to_be()) + Partial::from((len as u16).to_be())
 }
 
 /// Folds a sum to 16 bits, in host order. It is `0xffff` when a right checksum is part of it.
-pub(crate) fn fold(partial: Partial) -> u16 {
+#[inline]
+#[must_use]
+pub fn fold(partial: Partial) -> u16 {
     let mut sum = (partial & 0xffff_ffff) + (partial >> 32);
     for _ in 0..3 {
         sum = (sum & 0xffff) + (sum >> 16);

@@ -1,87 +1,8 @@
-//! The Internet checksum (RFC 1071) and the pseudo headers it covers.
-//!
-//! This runs over every byte of every packet whose checksum is verified or filled, so the inner loop is
-//! written for the vector unit of any 64-bit machine, in safe code. A one's complement sum may be taken in
-//! any grouping and in either byte order (RFC 1071 §2), so words are added as they lie in memory and the
-//! result is swapped once, at the end.
+//! The checksums of packets: what is verified on arrival, and what is filled in before sending.
+
+use uis_vnic::rfc1071::{Partial, fold, pseudo_header, sum};
 
 use super::UDP_HEADER;
-
-/// A partial sum: 16-bit words in native byte order, not yet folded. Sums of *even-length* pieces add up;
-/// an odd piece must come last.
-pub(crate) type Partial = u64;
-
-/// Bytes added up per turn of the vector loop.
-const BLOCK: usize = 64;
-/// Lanes of 32 bits in a block.
-const LANES: usize = BLOCK / 4;
-
-/// Adds up `bytes`, an odd last byte being padded with zero.
-#[inline]
-pub(crate) fn sum(bytes: &[u8]) -> Partial {
-    let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-    let mut total = 0;
-    // 65,536 blocks are where a 32-bit lane of 16-bit halves could overflow; no packet comes near.
-    for run in blocks.chunks(1 << 15) {
-        total += sum_blocks(run);
-    }
-    total + sum_tail(rest)
-}
-
-/// Each lane holds two 16-bit words. `whole` adds lanes with wrap-around and `high` adds their upper words
-/// alone; the sum of the lower words is what `whole` holds less the upper ones, and is exact because it fits
-/// in 32 bits. That is three vector instructions a lane and no widening.
-fn sum_blocks(blocks: &[[u8; BLOCK]]) -> Partial {
-    let mut whole = [0u32; LANES];
-    let mut high = [0u32; LANES];
-    for block in blocks {
-        let (words, _) = block.as_chunks::<4>();
-        for lane in 0..LANES {
-            let word = u32::from_ne_bytes(words[lane]);
-            whole[lane] = whole[lane].wrapping_add(word);
-            high[lane] += word >> 16;
-        }
-    }
-    let mut total = 0;
-    for lane in 0..LANES {
-        let low = whole[lane].wrapping_sub(high[lane] << 16);
-        total += u64::from(low) + u64::from(high[lane]);
-    }
-    total
-}
-
-#[inline]
-fn sum_tail(bytes: &[u8]) -> Partial {
-    let (words, rest) = bytes.as_chunks::<4>();
-    let mut total: u64 = words.iter().map(|word| u64::from(u32::from_ne_bytes(*word))).sum();
-    let (pair, last) = rest.as_chunks::<2>();
-    if let [pair] = pair {
-        total += u64::from(u16::from_ne_bytes(*pair));
-    }
-    if let [last] = last {
-        total += u64::from(u16::from_ne_bytes([*last, 0]));
-    }
-    total
-}
-
-/// The partial sum of a pseudo header: `addresses` are the source and destination as they lie in the IP
-/// header, side by side (RFC 9293 §3.1, RFC 8200 §8.1).
-#[inline]
-pub(crate) fn pseudo_header(addresses: &[u8], protocol: u8, length: usize) -> Partial {
-    // Both layouts end in words that are zero but for the length and the protocol number; an upper-layer
-    // length beyond 16 bits cannot come up, as jumbograms are refused.
-    sum_tail(addresses) + u64::from(u16::from(protocol).to_be()) + u64::from((length as u16).to_be())
-}
-
-/// Folds a partial sum to 16 bits, in host order: `0xffff` when a checksum is part of it and right.
-#[inline]
-pub(crate) fn fold(partial: Partial) -> u16 {
-    let mut sum = (partial & 0xffff_ffff) + (partial >> 32);
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    u16::from_be(sum as u16)
-}
 
 /// Whether `bytes`, which hold their own checksum, add up.
 #[inline]
@@ -118,7 +39,7 @@ pub(crate) fn fill_tcp(packet: &mut [u8]) {
 /// The checksum of a UDP datagram whose header has none yet.
 pub(crate) fn of_udp(addresses: &[u8], header: &[u8; UDP_HEADER], payload: &[u8]) -> u16 {
     let pseudo_header = pseudo_header(addresses, super::protocol::UDP, UDP_HEADER + payload.len());
-    match !fold(pseudo_header + sum_tail(header) + sum(payload)) {
+    match !fold(pseudo_header + sum(header) + sum(payload)) {
         // RFC 768: a computed checksum of zero is sent as all ones, zero meaning "none". The two are the same
         // number in one's complement.
         0 => 0xffff,
@@ -136,16 +57,6 @@ fn fill_from(initial: Partial, bytes: &mut [u8], at: usize) {
 mod tests {
     use super::*;
 
-    /// RFC 1071 §1, word by word.
-    fn reference(bytes: &[u8]) -> u16 {
-        let mut sum = 0u32;
-        for pair in bytes.chunks(2) {
-            sum += u32::from(pair[0]) << 8 | u32::from(pair.get(1).copied().unwrap_or(0));
-            sum = (sum & 0xffff) + (sum >> 16);
-        }
-        sum as u16
-    }
-
     fn noise(len: usize) -> Vec<u8> {
         let mut state = 0x9e37_79b9_u32;
         let mut next = || {
@@ -155,40 +66,6 @@ mod tests {
             (state >> 11) as u8
         };
         (0..len).map(|_| next()).collect()
-    }
-
-    #[test]
-    fn agrees_with_the_rfc_for_every_length() {
-        let bytes = noise(2_048);
-        for len in 0..bytes.len() {
-            assert_eq!(fold(sum(&bytes[..len])), reference(&bytes[..len]), "{len} bytes");
-        }
-        for len in [65_535, 65_534, 40_000] {
-            assert_eq!(fold(sum(&noise(len))), reference(&noise(len)), "{len} bytes");
-        }
-    }
-
-    #[test]
-    fn never_overflows() {
-        for len in [64, 1_460, 65_535, 65_536, 5_000_000] {
-            let bytes = vec![0xff; len];
-            assert_eq!(fold(sum(&bytes)), reference(&bytes), "{len} bytes");
-        }
-    }
-
-    #[test]
-    fn the_example_of_rfc_1071() {
-        // §3: the words 0001 f203 f4f5 f6f7 add up to 2ddf0, which folds to ddf2.
-        let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
-        assert_eq!(fold(sum(&bytes)), 0xddf2);
-    }
-
-    #[test]
-    fn pieces_add_up() {
-        let bytes = noise(1_501);
-        for cut in (0..bytes.len()).step_by(2) {
-            assert_eq!(fold(sum(&bytes[..cut]) + sum(&bytes[cut..])), reference(&bytes), "cut at {cut}");
-        }
     }
 
     #[test]
