@@ -50,6 +50,7 @@ pub fn fold(partial: Partial) -> u16 {
 /// A lane is 32 bits wide and holds two words of 16. `whole` adds lanes with wrap-around, `high` their upper words
 /// alone; the lower words are the difference, which is exact because it fits. That is three vector instructions a lane
 /// and none to widen.
+#[inline]
 fn sum_blocks(blocks: &[[u8; BLOCK]]) -> Partial {
     let mut whole = [0u32; LANES];
     let mut high = [0u32; LANES];
@@ -65,6 +66,7 @@ fn sum_blocks(blocks: &[[u8; BLOCK]]) -> Partial {
     lanes.map(|(whole, high)| Partial::from(whole.wrapping_sub(high << 16)) + Partial::from(*high)).sum()
 }
 
+#[inline]
 fn sum_tail(bytes: &[u8]) -> Partial {
     let (words, rest) = bytes.as_chunks::<4>();
     let mut last = [0; 4];
