@@ -6,7 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use uis_sim::{Sim, Simulation};
+use uis::{Sim, Simulation};
 
 /// A download over a path with random delays and losses. Returns a hash of all packets.
 async fn download(sim: Sim) -> io::Result<u64> {

@@ -6,8 +6,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use uis::Stack;
-use uis_sim::{Sim, Simulation};
+use uis::{Sim, Simulation, Stack};
 
 const REQUESTS: usize = 3600;
 

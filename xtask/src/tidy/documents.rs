@@ -7,20 +7,24 @@ use crate::workspace::Member;
 
 const README: &str = "README.md";
 
+/// Where every crate for others has its line.
+const CRATE_LISTS: [&str; 2] = [README, "docs/architecture.md"];
+
 /// Where the example list may be.
 const EXAMPLE_LISTS: [&str; 2] = [README, "examples/README.md"];
 
 pub(super) fn check(tree: &Tree, members: &[Member], msrv: &str) -> Vec<String> {
     let mut findings = Vec::new();
-    match tree.text(README) {
-        None => findings.push(format!("{README} is not there")),
-        Some(text) => {
-            findings.extend(rust_version(text, msrv));
-            for member in members.iter().filter(|member| member.is_public() && !names(text, member.name())) {
-                findings.push(format!("{README} does not name the crate {}", member.name()));
-            }
+    for path in CRATE_LISTS {
+        let Some(text) = tree.text(path) else {
+            findings.push(format!("{path} is not there"));
+            continue;
+        };
+        for member in members.iter().filter(|member| member.is_public() && !names(text, member.name())) {
+            findings.push(format!("{path} does not name the crate {}", member.name()));
         }
     }
+    findings.extend(tree.text(README).map(|text| rust_version(text, msrv)).unwrap_or_default());
     let lists: Vec<&str> = EXAMPLE_LISTS.iter().filter_map(|path| tree.text(path)).collect();
     for example in members.iter().flat_map(Member::examples) {
         if !lists.iter().any(|text| names(text, &example.name)) {
@@ -195,12 +199,15 @@ mod tests {
     fn examples_and_crates_are_named() {
         let text = "[package]\nname = \"x\"\n[[example]]\nname = \"shown\"\n[[example]]\nname = \"hidden\"\n";
         let members = [Member::new("examples".into(), text.into()).unwrap()];
-        let tree = Tree::from([(README, "Rust 1.91"), ("examples/README.md", "`shown`")]);
+        let architecture = ("docs/architecture.md", "the crate y");
+        let tree = Tree::from([(README, "Rust 1.91"), ("examples/README.md", "`shown`"), architecture]);
         assert_eq!(
             check(&tree, &members, "1.91"),
             [
                 "README.md does not name the crate x",
+                "docs/architecture.md does not name the crate x",
                 "README.md and examples/README.md do not name the example hidden",
+                "docs/architecture.md: no document links to it",
             ]
         );
     }
