@@ -18,11 +18,12 @@ struct Step {
     check: fn(&Workspace) -> Outcome,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step { name: "format", slow: false, check: format },
     Step { name: "tidy", slow: false, check: |workspace| tidy::run(workspace, &[]) },
     Step { name: "lints", slow: false, check: lints },
     Step { name: "tests", slow: false, check: tests },
+    Step { name: "replay", slow: true, check: replay },
     Step { name: "docs", slow: true, check: docs },
     Step { name: "features", slow: true, check: features },
     Step { name: "rust version", slow: true, check: rust_version },
@@ -68,6 +69,16 @@ fn lints(workspace: &Workspace) -> Outcome {
 
 fn tests(workspace: &Workspace) -> Outcome {
     cargo(workspace, &["test", "--workspace", "--all-features"])
+}
+
+/// Optimized, the same seed still gives the same packets: the test that compares them with those on record has run in a
+/// debug build, as one of the tests.
+fn replay(workspace: &Workspace) -> Outcome {
+    let mut command = run::cargo(workspace);
+    command.args(["test", "--release", "--package", "uis-sim", "--test", "pinned"]);
+    // Without what takes long to compile and changes no result.
+    command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    checked(command)
 }
 
 fn docs(workspace: &Workspace) -> Outcome {

@@ -1,117 +1,25 @@
 //! The same seed gives the same packets, in this process and in any other; others give others.
 
+mod scenario;
+
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use parking_lot::Mutex;
-use uis_sim::{Sim, Simulation};
+use scenario::{Buffer, child, crowd};
+use uis_sim::Simulation;
 
-/// Ten hosts, TCP and UDP over both families, on a path with loss, jitter and duplicates.
-async fn scenario(sim: Sim) -> io::Result<()> {
-    let mut rng = sim.rng();
-    sim.set_router(move |internet, frame| {
-        if rng.chance(0.02) {
-            return Ok(());
-        }
-        if rng.chance(0.01) {
-            let _ = internet.deliver_after(frame.clone(), Duration::from_millis(90));
-        }
-        internet.deliver_after(frame, rng.duration(Duration::from_millis(5)..Duration::from_millis(40)))
-    });
-    let server = sim.new_stack(1500, ["10.0.0.1".parse().unwrap(), "fd00::1".parse().unwrap()])?;
-    let listener = server.listen_tcp("[::]:80")?;
-    let echo = server.listen_udp("10.0.0.1:7")?;
-    sim.spawn_named("tcp", {
-        let sim = sim.clone();
-        async move {
-            loop {
-                let (mut conn, _) = listener.accept().await?;
-                sim.spawn(async move {
-                    let mut data = Vec::new();
-                    conn.read_to_end(&mut data).await?;
-                    data.reverse();
-                    conn.write_all(&data).await?;
-                    conn.close().await
-                });
-            }
-            #[allow(unreachable_code)]
-            io::Result::Ok(())
-        }
-    });
-    sim.spawn_named("udp", async move {
-        let mut buf = [0; 4000];
-        loop {
-            let (n, peer) = echo.recv_from(&mut buf).await?;
-            echo.send_to(&buf[..n], peer).await?;
-        }
-        #[allow(unreachable_code)]
-        io::Result::Ok(())
-    });
-    let client = |n: u8| {
-        let (sim, mut rng) = (sim.clone(), sim.rng());
-        async move {
-            let v6 = n.is_multiple_of(2);
-            let addr = if v6 { format!("fd00::{}", n + 2) } else { format!("10.0.0.{}", n + 2) };
-            let host = sim.host(&addr)?;
-            sim.sleep(rng.duration(Duration::ZERO..Duration::from_secs(1))).await;
-            let mut data = vec![0; rng.range(1..60_000) as usize];
-            rng.fill(&mut data);
-            let mut conn = host.dial_tcp(if v6 { "[fd00::1]:80" } else { "10.0.0.1:80" }).await?;
-            conn.write_all(&data).await?;
-            conn.close().await?;
-            let mut back = Vec::new();
-            conn.read_to_end(&mut back).await?;
-            data.reverse();
-            assert!(back == data);
-            if !v6 {
-                let socket = host.dial_udp("10.0.0.1:7")?;
-                let mut buf = [0; 4000];
-                for _ in 0..5 {
-                    let len = rng.range(1..4000) as usize;
-                    socket.send(&data[..len.min(data.len())]).await?;
-                    // It may be lost.
-                    let _ = sim.timeout(Duration::from_millis(200), socket.recv(&mut buf)).await;
-                }
-            }
-            io::Result::Ok(())
-        }
-    };
-    let clients: Vec<_> = (0..9).map(|n| sim.spawn_named(format!("client {n}"), client(n))).collect();
-    for client in clients {
-        client.await?;
-    }
-    Ok(())
-}
-
-/// A capture in memory.
-#[derive(Clone, Default)]
-struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Buffer {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0.lock().extend_from_slice(buf);
-        Ok(buf.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
+/// A capture of a crowd, and the hash of its packets.
 fn captured(seed: u64) -> (Vec<u8>, u64) {
     let buffer = Buffer::default();
     let hash = Simulation::builder().seed(seed).build().run(async |sim| {
         sim.capture_into(buffer.clone());
-        scenario(sim.clone()).await.unwrap();
+        crowd(&sim, 9).await.unwrap();
         sim.packet_hash()
     });
-    let bytes = buffer.0.lock().clone();
-    (bytes, hash)
+    (buffer.take(), hash)
 }
 
 #[test]
@@ -133,7 +41,7 @@ fn captures_begin_at_the_start_time() {
         sim.sleep(Duration::from_secs(7)).await;
         let _ = sim.host("10.0.0.1").unwrap().dial_udp("10.0.0.2:9").unwrap().send(b"x").await;
     });
-    let bytes = buffer.0.lock().clone();
+    let bytes = buffer.take();
     assert_eq!(bytes[24..28], 1_000_000_007_u32.to_le_bytes(), "the first record's seconds");
 }
 
@@ -163,7 +71,11 @@ fn a_capture_that_fails_fails_the_run() {
 #[test]
 fn a_deterministic_program_is_found_so() {
     for seed in 0..3 {
-        Simulation::builder().seed(seed).build().check_deterministic(scenario).unwrap();
+        Simulation::builder()
+            .seed(seed)
+            .build()
+            .check_deterministic(async |sim| crowd(&sim, 9).await)
+            .unwrap();
     }
 }
 
@@ -216,21 +128,11 @@ fn a_sweep_runs_all_seeds_and_names_those_that_fail() {
     );
 }
 
-/// Runs one of the tests below in a process of its own.
-fn child(test: &str, variables: &[(&str, &str)]) -> (bool, String) {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--ignored", "--nocapture"]);
-    command.env_remove("UIS_SEED").env_remove("UIS_SEEDS").env_remove("UIS_SEED_PARTITION");
-    let output = command.env("RUST_BACKTRACE", "0").envs(variables.iter().copied()).output().unwrap();
-    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
-    (output.status.success(), text)
-}
-
 #[test]
 #[ignore = "what other tests run in processes of their own"]
 fn child_prints_a_hash() {
     let (seed, hash) = Simulation::builder().seed(3).build().run(async |sim| {
-        scenario(sim.clone()).await.unwrap();
+        crowd(&sim, 9).await.unwrap();
         (sim.seed(), sim.packet_hash())
     });
     println!("HASH {seed} {hash:#x}");
