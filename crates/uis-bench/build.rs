@@ -8,6 +8,8 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     let opt_level = env::var("OPT_LEVEL").unwrap_or_else(|_| "unknown".into());
     println!("cargo:rustc-env=UIS_BENCH_OPT_LEVEL={opt_level}");
+    let target = env::var("TARGET").unwrap_or_else(|_| "an unknown target".into());
+    println!("cargo:rustc-env=UIS_BENCH_TARGET={target}");
 
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
     let version = output(&rustc, &["--version"]).unwrap_or_else(|| "an unknown rustc".into());

@@ -18,7 +18,7 @@ struct Step {
     check: fn(&Workspace) -> Outcome,
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step { name: "format", slow: false, check: format },
     Step { name: "tidy", slow: false, check: |workspace| tidy::run(workspace, &[]) },
     Step { name: "lints", slow: false, check: lints },
@@ -28,6 +28,7 @@ const STEPS: [Step; 10] = [
     Step { name: "features", slow: true, check: features },
     Step { name: "rust version", slow: true, check: rust_version },
     Step { name: "captures", slow: true, check: |workspace| captures::run(workspace, &[]) },
+    Step { name: "instructions", slow: true, check: instructions },
     Step { name: "dependencies", slow: true, check: dependencies },
 ];
 
@@ -158,6 +159,15 @@ fn demanding(metadata: &str, msrv: [u32; 2]) -> Vec<String> {
 fn version(text: &str) -> [u32; 2] {
     let mut parts = text.split('.').map(|part| part.parse().unwrap_or(0));
     [parts.next().unwrap_or(0), parts.next().unwrap_or(0)]
+}
+
+/// No count of instructions has grown much. Those on record are of one architecture.
+fn instructions(workspace: &Workspace) -> Outcome {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) || !run::is_there("valgrind", &["--version"]) {
+        println!("there is no valgrind, or not the machine that it counted on: instructions are not counted");
+        return Ok(());
+    }
+    cargo(workspace, &["run", "--release", "--quiet", "--package", "uis-bench", "--", "--callgrind"])
 }
 
 /// Licences, sources and bans, as `deny.toml` has them. The advisories come from the network, which need

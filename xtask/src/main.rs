@@ -21,7 +21,8 @@ const HELP: &str = "\
 usage: cargo xtask COMMAND [ARGUMENTS]
 
   ci [--fast]           all that must hold: format, lints, docs, tests, replay, features, examples, captures, tidy;
-                        --fast leaves out what takes long: replay, docs, features, captures, dependencies
+                        --fast leaves out what takes long: replay, docs, features, captures, instructions,
+                        dependencies
   tidy                  README, manifests, documents and sources agree with each other
   captures [FILE...]    run every example and check the packets it captured; or check these pcap files
   bench [ARGUMENTS]     run the benchmarks; `cargo xtask bench --help` lists their arguments

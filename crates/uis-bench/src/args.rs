@@ -12,6 +12,10 @@ use lexopt::prelude::*;
 /// does not name it.
 pub(crate) const RESIDENT: &str = "--resident";
 
+/// The flag with which the program calls itself to do a fixed amount of work, its instructions counted from outside. Useful
+/// under a profiler as well, but that is for those who read this.
+pub(crate) const FIXED: &str = "--fixed";
+
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
 The benchmarks of uis: each figure beside what a bare pair of smoltcp interfaces and the kernel's
@@ -38,6 +42,11 @@ How:
                           (default: a temporary file)
       --pcap-snaplen N    bytes kept of each captured packet, instead of all and 256
 
+Instead of the time:
+      --callgrind         count instructions, under valgrind: the same on a busy machine and on an idle one. Compares
+                          them with those in docs/performance.md, and fails if any has grown by more than 10 %
+      --bless             take these counts for the new ones in docs/performance.md
+
 Results:
       --json FILE         the rows as JSON as well
   -h, --help              this text
@@ -52,6 +61,10 @@ pub(crate) enum Command {
     Run(Options),
     /// Print how many bytes this many idle connections take, with small buffers or the default ones.
     Resident { pairs: usize, small: bool },
+    /// Do the work of this name so many times, for somebody who counts its instructions.
+    Fixed { work: String, count: usize },
+    /// Count the instructions of the work that has one of `only` in its name, and compare them with those on record.
+    Callgrind { only: Vec<String>, bless: bool },
 }
 
 /// The options, checked.
@@ -103,6 +116,7 @@ impl Default for Options {
 /// A sentence for the user: an unknown flag, a missing or unusable value, addresses that do not go together.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, String> {
     let mut options = Options::default();
+    let (mut callgrind, mut bless) = (false, false);
     let mut parser = lexopt::Parser::from_args(args);
     while let Some(arg) = parser.next().map_err(|e| e.to_string())? {
         let unknown = unexpected(&arg);
@@ -132,6 +146,15 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
                 let pairs = in_range(&name, pairs.into(), 1..=100_000, "1 to 100000")?;
                 return Ok(Command::Resident { pairs, small });
             }
+            FIXED => {
+                let asked = text(&name, value()?)?;
+                let (work, count) =
+                    asked.split_once(',').ok_or_else(|| format!("{name} needs WORK,COUNT"))?;
+                let count = in_range(&name, count.into(), 1..=1_000_000_000, "1 to 1000000000")?;
+                return Ok(Command::Fixed { work: work.into(), count });
+            }
+            "--callgrind" => callgrind = true,
+            "--bless" => bless = true,
             "--client-addr" => options.client_addr = Some(number(&name, value()?, "an IP address")?),
             "--server-addr" => options.server_addr = Some(number(&name, value()?, "an IP address")?),
             "--server-port" => options.server_port = in_range(&name, value()?, 1..=65_535, "1 to 65535")?,
@@ -142,6 +165,12 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             "--json" => options.json = Some(value()?.into()),
             _ => return Err(unknown),
         }
+    }
+    if callgrind {
+        return Ok(Command::Callgrind { only: options.only, bless });
+    }
+    if bless {
+        return Err("--bless goes with --callgrind".into());
     }
     check(&options)?;
     Ok(Command::Run(options))
@@ -288,12 +317,23 @@ mod tests {
     }
 
     #[test]
+    fn instructions_are_counted_instead_of_time() {
+        let args = ["--only", "bulk", "--callgrind", "--bless"].map(OsString::from);
+        let Ok(Command::Callgrind { only, bless: true }) = parse(args) else { panic!("not blessed") };
+        assert_eq!(only, ["bulk"]);
+        let args = [FIXED, "bulk-1,7"].map(OsString::from);
+        assert!(matches!(parse(args), Ok(Command::Fixed { work, count: 7 }) if work == "bulk-1"));
+    }
+
+    #[test]
     fn errors_name_the_flag_and_the_value() {
         for (args, parts) in [
             (&["--bogus"][..], &["--bogus", "--help"][..]),
             (&["-x"], &["-x"]),
             (&["loose"], &["loose"]),
             (&["--runs"], &["--runs", "needs a value"]),
+            (&["--bless"], &["--bless", "--callgrind"]),
+            (&["--fixed", "bulk"], &["--fixed", "COUNT"]),
             (&["--runs", "0"], &["--runs", "\"0\"", "1 to 1000"]),
             (&["--duration", "nan"], &["--duration", "nan"]),
             (&["--duration", "1h"], &["--duration", "1h"]),

@@ -47,7 +47,11 @@ impl Drive {
 
 impl Lab {
     pub(crate) fn new(net: Net, config: StackConfig) -> io::Result<Self> {
-        let internet = Internet::new();
+        Self::on(Internet::new(), net, config)
+    }
+
+    /// On an internet with settings of its own.
+    pub(crate) fn on(internet: Internet, net: Net, config: StackConfig) -> io::Result<Self> {
         let server = internet.new_stack_with(net.mtu, [net.server], config.clone())?;
         let client = internet.new_stack_with(net.mtu, [net.client], config)?;
         Ok(Self { internet, client, server, at: net.at() })

@@ -4,9 +4,12 @@
 //! [bare pair of smoltcp interfaces](bare), the [kernel's loopback](kernel), or uis itself without the very thing
 //! that the case is about. Each is run in its turn under a [meter], which cuts a window out of the middle of
 //! the run; the figures become lines of a [table] and [rows] of JSON.
+//!
+//! Where the time says little, on a busy machine, [instructions](callgrind) are counted.
 
 mod args;
 mod bare;
+mod callgrind;
 mod case;
 mod facts;
 mod kernel;
@@ -42,6 +45,8 @@ fn main() -> ExitCode {
             println!("{bytes}");
             true
         }),
+        Ok(Command::Fixed { work, count }) => callgrind::work(&work, count).map(|()| true),
+        Ok(Command::Callgrind { only, bless }) => callgrind::run(&only, bless, &mut io::stdout().lock()),
         Ok(Command::Run(options)) => run(&options, &mut io::stdout().lock()),
         Err(message) => {
             eprintln!("{message}");

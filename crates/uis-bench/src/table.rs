@@ -98,18 +98,23 @@ fn with_unit(metric: &Metric, value: f64) -> String {
     }
 }
 
+/// A whole number, its thousands apart.
+pub(crate) fn thousands(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// Three digits that matter; thousands apart.
 fn number(value: f64) -> String {
     if value >= 1_000.0 {
-        let digits = format!("{value:.0}");
-        let mut text = String::new();
-        for (at, digit) in digits.chars().enumerate() {
-            if at > 0 && (digits.len() - at).is_multiple_of(3) {
-                text.push(',');
-            }
-            text.push(digit);
-        }
-        text
+        thousands(value.round() as u64)
     } else if value == 0.0 || value >= 100.0 {
         format!("{value:.0}")
     } else if value >= 10.0 {

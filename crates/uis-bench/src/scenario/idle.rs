@@ -65,7 +65,7 @@ fn cases(options: &Options) -> Vec<Case> {
 fn round_trips(net: Net, count: usize, span: Span) -> io::Result<Reading> {
     Meter::measure(span, 1, |meter| {
         let lab = Lab::new(net, StackConfig::small())?;
-        let idle = block_on(lab.internet.route_until(connect(&lab, count), Internet::deliver))?;
+        let idle = block_on(lab.internet.route_until(connect_idle(&lab, count), Internet::deliver))?;
         let listener = lab.server.listen_tcp(lab.at)?;
         let result = lab.run(Drive::OneThread, meter, echo(&listener), ask(&lab, meter), lab::deliver);
         // Nobody routes any more: do not let 20,000 ends say goodbye to each other.
@@ -76,7 +76,7 @@ fn round_trips(net: Net, count: usize, span: Span) -> io::Result<Reading> {
 }
 
 /// Both ends of so many connections.
-async fn connect(lab: &Lab, count: usize) -> io::Result<Vec<TcpStream>> {
+pub(crate) async fn connect_idle(lab: &Lab, count: usize) -> io::Result<Vec<TcpStream>> {
     let mut ends = Vec::with_capacity(2 * count);
     let mut left = count;
     // Below the port that is busy later, if there are any, else above it.
@@ -137,7 +137,7 @@ pub(crate) fn resident(pairs: usize, small: bool) -> io::Result<f64> {
     let lab = Arc::new(Lab::new(Net::usual(&Options::default()), config)?);
     let unknown = || io::Error::new(io::ErrorKind::Unsupported, "this system does not tell resident memory");
     // What is allocated once only, and what packets under way need, is there before the first look.
-    let route = |count| block_on(lab.internet.route_until(connect(&lab, count), Internet::deliver));
+    let route = |count| block_on(lab.internet.route_until(connect_idle(&lab, count), Internet::deliver));
     drop(route(AT_ONCE)?);
     let before = facts::resident_bytes().ok_or_else(unknown)?;
     let ends = route(pairs)?;
@@ -161,7 +161,7 @@ mod tests {
     fn more_connections_than_a_port_has_room_for_go_to_more_ports() {
         let lab = Lab::new(Net::usual(&Options::default()), StackConfig::small()).unwrap();
         let count = A_PORT + 1;
-        let ends = block_on(lab.internet.route_until(connect(&lab, count), Internet::deliver)).unwrap();
+        let ends = block_on(lab.internet.route_until(connect_idle(&lab, count), Internet::deliver)).unwrap();
         assert_eq!(ends.len(), 2 * count);
         assert_eq!(lab.server.connections().len(), count);
     }

@@ -6,7 +6,8 @@ mod idle;
 mod round_trips;
 mod set_ups;
 
-pub(crate) use idle::resident;
+pub(crate) use idle::{connect_idle, resident};
+pub(crate) use set_ups::{accept_and_close, dial_and_close};
 
 use crate::args::Options;
 use crate::case::{Case, Metric, Probe};

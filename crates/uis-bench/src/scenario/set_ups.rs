@@ -53,33 +53,45 @@ fn uis(drive: Drive, net: Net, at_once: usize, span: Span) -> io::Result<Reading
 }
 
 async fn serve(listener: TcpListener, at_once: usize) -> io::Result<()> {
-    let mut streams = Vec::new();
     loop {
-        for _ in 0..at_once {
-            streams.push(listener.accept().await?.0);
-        }
-        for stream in streams.drain(..) {
-            hear_the_end(stream).await?;
-        }
+        accept_and_close(&listener, at_once).await?;
     }
 }
 
 async fn dial(lab: &Lab, at_once: usize, meter: &Meter) -> io::Result<()> {
-    let mut streams = Vec::new();
     meter.ready();
     loop {
-        let mut dials: FuturesUnordered<_> = (0..at_once).map(|_| lab.client.dial_tcp(lab.at)).collect();
-        while let Some(stream) = dials.next().await {
-            streams.push(stream?);
-        }
-        for stream in &mut streams {
-            stream.close().await?;
-        }
-        for stream in streams.drain(..) {
-            hear_the_end(stream).await?;
-        }
+        dial_and_close(lab, at_once).await?;
         meter.add(0, at_once);
     }
+}
+
+/// The server's part of `at_once` connections.
+pub(crate) async fn accept_and_close(listener: &TcpListener, at_once: usize) -> io::Result<()> {
+    let mut streams = Vec::with_capacity(at_once);
+    for _ in 0..at_once {
+        streams.push(listener.accept().await?.0);
+    }
+    for stream in streams {
+        hear_the_end(stream).await?;
+    }
+    Ok(())
+}
+
+/// The client's part: it is the one that closes first.
+pub(crate) async fn dial_and_close(lab: &Lab, at_once: usize) -> io::Result<()> {
+    let mut streams = Vec::with_capacity(at_once);
+    let mut dials: FuturesUnordered<_> = (0..at_once).map(|_| lab.client.dial_tcp(lab.at)).collect();
+    while let Some(stream) = dials.next().await {
+        streams.push(stream?);
+    }
+    for stream in &mut streams {
+        stream.close().await?;
+    }
+    for stream in streams {
+        hear_the_end(stream).await?;
+    }
+    Ok(())
 }
 
 /// Reads the peer's end of the connection, and drops this one.
