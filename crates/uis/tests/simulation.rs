@@ -2,11 +2,12 @@
 //! beside these, and a path that loses, doubles, reorders, delays, corrupts and cuts packets for a while.
 //!
 //! *Safety*: a reader never gets other bytes than those that were written, in their order; a stream that ends with a FIN is
-//! complete; nothing comes behind an error. *Liveness*: once the faults have stopped, everything is done in time. And
-//! nothing is left: no connection, no TIME-WAIT, no packet that the counters do not know of.
+//! complete; nothing comes behind an error; no data goes beyond a window, but to probe it. *Liveness*: once the faults have
+//! stopped, everything is done in time. And nothing is left: no connection, no TIME-WAIT, no packet that the counters do not
+//! know of.
 //!
 //! `UIS_SEEDS=0..5000` runs other seeds than the default ones, and each failure says how to run its seed alone. With
-//! `UIS_TRACE=1` every packet is printed as it leaves, and `UIS_STRICT=1` lets no data go beyond a window.
+//! `UIS_TRACE=1` every packet is printed as it leaves.
 
 #![allow(unreachable_pub)] // the modules of a test have nobody else to be reached by
 

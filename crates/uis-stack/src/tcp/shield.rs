@@ -232,6 +232,10 @@ impl Shield {
             // RFC 9293 §3.10.7.4, seventh step: nothing follows a FIN. smoltcp would hand it to the reader.
             return self.rewrite(ack.max(rto.una()), 0, false, false);
         }
+        if seg.has(flags::FIN) && len == 0 && start > rcv_nxt {
+            // Data is missing before it. smoltcp would neither take it nor say so, and count it as a duplicate.
+            return self.rewrite(ack.max(rto.una()), 0, false, true);
+        }
         let old = rcv_nxt.since(start);
         if seg.has(flags::FIN) && old > 0 && seq_len <= self.right_edge().since(start) {
             // The data is here already, or its beginning is: smoltcp would take the FIN for old as well.

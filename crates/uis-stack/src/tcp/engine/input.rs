@@ -25,7 +25,7 @@ impl Engine {
         let window_was_closed = self.shield.peer_window() == 0;
         let mut ack_after = false;
         match self.shield.judge(seg, state, &self.rto, self.rcv_nxt()) {
-            Verdict::Feed if is_pure_ack(seg) && !self.is_opening() => {
+            Verdict::Feed | Verdict::Rewrite { .. } if is_pure_ack(seg) && !self.is_opening() => {
                 self.on_pure_ack(now, packet, seg, out)
             }
             Verdict::Feed if seg.window > 0 || seg.has(flags::SYN | flags::RST) => {
@@ -38,6 +38,16 @@ impl Engine {
                     Fix { skip: 0, ack: Seq(seg.ack), window, len: seg.payload.len() as u32, keep_end: true };
                 self.feed_fixed(now, packet, seg, &fix, out);
                 self.on_fed(now, state, seg, window, out);
+            }
+            Verdict::Rewrite { fix, ack_after: ack } if leaves_an_ack(seg, &fix) && !self.is_opening() => {
+                ack_after = ack;
+                let una = self.rto.una();
+                let action = self.on_progress(now, fix.ack);
+                // smoltcp would take it for a duplicate, which nothing is that carries data (RFC 5681 §2).
+                if fix.ack != una || self.hides_window() {
+                    self.feed_forged_ack(now, self.desired_window(), out);
+                }
+                self.act(now, action, out);
             }
             Verdict::Rewrite { mut fix, ack_after: ack } => {
                 ack_after = ack;
@@ -246,4 +256,9 @@ impl Engine {
 /// Whether a segment acknowledges and does nothing else.
 fn is_pure_ack(seg: &TcpSegment<'_>) -> bool {
     seg.payload.is_empty() && seg.flags & (flags::ACK | flags::SYN | flags::FIN | flags::RST) == flags::ACK
+}
+
+/// Whether nothing but the acknowledgment is left of a segment that was more.
+fn leaves_an_ack(seg: &TcpSegment<'_>, fix: &Fix) -> bool {
+    fix.len == 0 && !seg.has(flags::SYN | flags::RST) && !(seg.has(flags::FIN) && fix.keep_end)
 }

@@ -175,8 +175,8 @@ impl Engine {
             self.recovery.inflation().saturating_mul(self.mss()).saturating_add(self.cwnd.window());
         let offered = match self.shield.peer_window_field() {
             // A closed window makes smoltcp probe it, and forget the timer of what is in flight. So it is shown a window
-            // that holds just that.
-            0 => self.rto.nxt().since(ack).div_ceil(1 << scale).min(u16::MAX.into()) as u16,
+            // that holds that, as far as the scale can say it without promising more.
+            0 => (self.rto.nxt().since(ack) >> scale).min(u16::MAX.into()) as u16,
             offered => offered,
         };
         u16::try_from(inflated.div_ceil(1 << scale)).map_or(offered, |allowed| allowed.min(offered))
@@ -242,6 +242,9 @@ impl Engine {
         }
         if out.len() > sent {
             self.note(now, out, sent);
+        }
+        if self.shield.peer_window() == 0 {
+            self.feed_forged_ack(now, self.desired_window(), out);
         }
     }
 }
