@@ -85,11 +85,51 @@ fn a_syn_that_comes_twice_opens_one_connection() {
         s.inject("S 0 <mss 1460>");
         s.expect("S 0 ack 1");
         s.inject("S 0 <mss 1460>");
+        s.expect("S 0 ack 1");
         assert_eq!(s.stack().connections().len(), 1);
-        s.drain();
         s.inject(". 1 ack 1");
         s.accept();
         s.accept_none();
+    });
+}
+
+#[test]
+fn a_syn_that_comes_again_is_answered_again() {
+    // Once a second, and without a change of the timer, which is RFC 6298's.
+    script(|s| {
+        s.listen();
+        s.inject("S 0 <mss 1460>");
+        s.expect("S 0 ack 1");
+        s.expect_none_for(ms(300));
+        for _ in 0..10 {
+            s.inject("S 0 <mss 1460>");
+        }
+        s.expect("S 0 ack 1");
+        s.expect_after(ms(700), "S 0 ack 1");
+        s.expect_none_for(ms(300));
+        s.inject("S 0 <mss 1460>");
+        s.expect("S 0 ack 1");
+        s.expect_after(ms(1700), "S 0 ack 1");
+        s.inject(". 1 ack 1");
+        s.accept();
+    });
+}
+
+#[test]
+fn a_peer_that_begins_anew_in_the_handshake_is_told() {
+    // RFC 9293 §3.10.7.4, first step: an acknowledgment, to which the peer answers with the exact RST. RFC 5961 §4.2.
+    script(|s| {
+        s.listen();
+        s.inject("S 0 <mss 1460>");
+        s.expect("S 0 ack 1");
+        s.inject("S 500000 <mss 1460>");
+        s.expect(". 1 ack 1");
+        s.inject("R 1");
+        assert_eq!(s.stack().connections().len(), 0);
+        s.inject("S 500000 <mss 1460>");
+        s.expect("S 0 ack 500001");
+        s.inject(". 500001 ack 1");
+        s.accept();
     });
 }
 
@@ -169,23 +209,53 @@ fn a_late_answer_is_an_answer() {
 
 #[test]
 fn a_simultaneous_open() {
-    // RFC 9293 §3.5, figure 7.
+    // RFC 9293 §3.5, figure 7: the SYN|ACK completes it, and calls for no answer.
+    script(|s| {
+        s.connect();
+        s.expect("S 0");
+        s.inject("S 0 <mss 1000,wscale 2>");
+        s.expect("S 0 ack 1");
+        s.connecting();
+        s.inject("S 0 ack 1 win 2400 <mss 1000,wscale 2>");
+        s.connected();
+        s.expect_none_for(secs(10));
+        s.inject(". 1:11 ack 1 win 600");
+        s.read(10);
+        s.expect_after(ms(10), ". 1 ack 11");
+        s.write(10);
+        s.expect(". 1:11 ack 11");
+    });
+}
+
+#[test]
+fn the_window_of_a_simultaneous_syn_ack_is_not_scaled() {
+    // RFC 7323 §2.2.
+    script(|s| {
+        s.connect();
+        s.expect("S 0");
+        s.inject("S 0 win 3000 <mss 1000,wscale 2>");
+        s.expect("S 0 ack 1");
+        s.inject("S 0 ack 1 win 2400 <mss 1000,wscale 2>");
+        s.connected();
+        s.write(9000);
+        assert_eq!(s.drain().iter().map(|segment| segment.len).sum::<usize>(), 2000);
+    });
+}
+
+#[test]
+fn a_simultaneous_open_survives_the_loss_of_a_syn_ack() {
+    // The peer's is lost, and our own has brought it to ESTABLISHED: it challenges ours when that comes again.
     script(|s| {
         s.connect();
         s.expect("S 0");
         s.inject("S 0 <mss 1460>");
         s.expect("S 0 ack 1");
-        s.connecting();
-        // Its number lies before the window by now, so it is answered by an ACK; the peer does the same.
-        s.inject("S 0 ack 1 <mss 1460>");
-        s.expect(". 1 ack 1");
+        s.expect_after(secs(1), "S 0 ack 1");
         s.inject(". 1 ack 1");
         s.connected();
-        s.inject(". 1:11 ack 1");
-        s.read(10);
-        s.expect_after(ms(10), ". 1 ack 11");
-        s.write(10);
-        s.expect(". 1:11 ack 11");
+        // And the peer's that comes late.
+        s.inject("S 0 ack 1 <mss 1460>");
+        s.expect(". 1 ack 1");
     });
 }
 

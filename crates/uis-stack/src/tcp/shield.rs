@@ -40,6 +40,10 @@ pub(crate) enum Verdict {
     Challenge,
     /// It shows that the peer is there, and says nothing else: smoltcp need not see it.
     Heard,
+    /// The SYN has come again: so must the answer to it, but not more often than once a second.
+    AnswerSyn,
+    /// The SYN|ACK of a simultaneous open: it completes the handshake as an acknowledgment with this window would.
+    Complete { window: u16 },
     /// Drop it.
     Drop,
 }
@@ -188,10 +192,11 @@ impl Shield {
             };
         }
         if seg.has(flags::SYN) {
+            let is_first = state == State::SynReceived && Some(start) == self.irs;
             return match () {
-                // A SYN that was sent again; ours is on its own timer.
-                () if state == State::SynReceived && !seg.has(flags::ACK) => Verdict::Drop,
-                () if state == State::SynReceived && Some(start) == self.irs => Verdict::Feed,
+                () if is_first && !seg.has(flags::ACK) => Verdict::AnswerSyn,
+                // RFC 9293 §3.5, figure 7. smoltcp takes its number for an old one.
+                () if is_first && ack == rto.nxt() => self.complete(seg),
                 () => Verdict::Challenge, // RFC 5961 §4.2
             };
         }
@@ -268,6 +273,13 @@ impl Shield {
     /// Where the window ends that we offered last.
     fn right_edge(&self) -> Seq {
         self.acked + self.offered
+    }
+
+    /// Takes the SYN|ACK of a simultaneous open.
+    fn complete(&mut self, seg: &TcpSegment<'_>) -> Verdict {
+        self.window = seg.window >> self.peer_scale; // RFC 7323 §2.2: that of a SYN is never scaled
+        (self.wl1, self.wl2) = (Seq(seg.seq), Seq(seg.ack));
+        Verdict::Complete { window: self.window }
     }
 
     fn learn(&mut self, seg: &TcpSegment<'_>, stale: bool) {

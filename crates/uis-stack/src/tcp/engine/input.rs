@@ -68,6 +68,15 @@ impl Engine {
                 return Err(DiscardReason::Sequence);
             }
             Verdict::Heard => {}
+            Verdict::AnswerSyn => {
+                if self.shield.may_challenge(now) {
+                    self.fire_smoltcp(now, out);
+                }
+            }
+            Verdict::Complete { window } => {
+                self.on_progress(now, Seq(seg.ack));
+                self.feed_forged_ack(now, window, out);
+            }
             Verdict::Drop => return Err(DiscardReason::Sequence),
         }
         self.heard = flow_now;

@@ -196,7 +196,7 @@ impl Engine {
 
     /// Steps smoltcp's clock to its retransmission timer, so that it goes back to what is unacknowledged. `false` if it
     /// has no such timer.
-    fn fire_smoltcp(&mut self, now: Instant, out: &mut Outbox) -> bool {
+    pub(super) fn fire_smoltcp(&mut self, now: Instant, out: &mut Outbox) -> bool {
         let before = (self.rto.retransmits(), self.window_probes);
         // Its next deadline may be that of a delayed acknowledgment, then that of the timer.
         for _ in 0..3 {
