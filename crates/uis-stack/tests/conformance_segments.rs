@@ -176,9 +176,11 @@ fn a_syn_changes_nothing() {
 
 #[test]
 fn an_acknowledgment_outside_of_the_window_changes_nothing() {
-    // RFC 9293 §3.10.7.4, first step. The one exactly at the right edge of an open window is outside.
+    // RFC 9293 §3.10.7.4, first step.
     each(|s, at, place| {
-        if place.is_in_window() {
+        if place.is_in_window()
+            || (place == Place::Right && at.state.is_some_and(|state| state != SynReceived))
+        {
             return;
         }
         s.inject(format!(". {} ack {}", place.seq(at), at.una()));
@@ -189,6 +191,53 @@ fn an_acknowledgment_outside_of_the_window_changes_nothing() {
             more => panic!("{more:?}"),
         }
         assert_eq!(s.state(), at.state);
+    });
+}
+
+#[test]
+fn an_acknowledgment_at_the_right_edge_counts() {
+    // By the letter of RFC 9293 §3.10.7.4 it is outside. But a peer that has filled the window has no other number to send
+    // its acknowledgments with, and Linux takes them.
+    for at in STATES.iter().filter(|at| at.state.is_some_and(|state| state != SynReceived)) {
+        script(|s| {
+            at.reach(s);
+            s.inject(format!(". {} ack {}", Place::Right.seq(at), at.snd_nxt));
+            let state = match at.state {
+                Some(FinWait1) => Some(FinWait2),
+                Some(Closing | LastAck) => None,
+                other => other,
+            };
+            assert_eq!(s.state(), state, "{at:?}");
+            s.expect_none();
+        });
+    }
+    Setup::config(|config| config.recv_buffer(2000)).run(|s| {
+        s.established("<mss 1000>");
+        s.write(9000);
+        s.drain();
+        // Its first segment is lost.
+        s.inject(". 1001:2001 ack 1");
+        s.expect(". 9001 ack 1");
+        s.inject(". 2001 ack 9001");
+        s.expect_none_for(secs(10));
+        // Were it beyond, it would be challenged.
+        s.inject(". 2002 ack 9001");
+        s.expect(". 9001 ack 1");
+    });
+}
+
+#[test]
+fn duplicates_at_the_right_edge_show_a_loss() {
+    Setup::config(|config| config.recv_buffer(2000)).run(|s| {
+        s.established("<mss 1000>");
+        s.write(9000);
+        s.drain();
+        s.inject(". 1001:2001 ack 1");
+        s.expect(". 9001 ack 1");
+        for _ in 0..3 {
+            s.inject(". 2001 ack 1");
+        }
+        s.expect(". 1:1001 ack 1"); // RFC 5681 §3.2
     });
 }
 

@@ -210,6 +210,9 @@ impl Shield {
         } else if ack > rto.ackable() || ack < rto.una() - self.max_window {
             return Verdict::Challenge; // RFC 5961 §5.2
         }
+        // As in Linux: a peer that has filled the window sends its acknowledgments from there.
+        let acceptable =
+            acceptable || (seq_len == 0 && self.is_right_edge(start) && state != State::SynReceived);
         let old_ack = ack < rto.una();
         // RFC 9293 §3.10.7.4: the window is taken from the newest segment only.
         // A new acknowledgment is news whatever number it
@@ -268,6 +271,11 @@ impl Shield {
             0 => inside(start),
             _ => inside(start) || inside(start + (seq_len - 1)),
         }
+    }
+
+    /// Whether the window that we offered last ends here.
+    pub(crate) fn is_right_edge(&self, seq: Seq) -> bool {
+        seq == self.right_edge()
     }
 
     /// Where the window ends that we offered last.

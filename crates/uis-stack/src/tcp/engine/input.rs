@@ -224,6 +224,9 @@ impl Engine {
         out: &mut Outbox,
     ) {
         let window = self.desired_window();
+        if self.shield.is_right_edge(Seq(seg.seq)) {
+            return self.feed_forged_ack(now, window, out); // for smoltcp that is outside
+        }
         self.fed_window = u32::from(window) << self.shield.peer_scale();
         if window == seg.window {
             return self.feed(now, packet, seg, out);
