@@ -233,3 +233,19 @@ fn nothing_follows_a_fin() {
         s.read_eof(); // only writers are told
     });
 }
+
+/// "Three duplicates make a segment as long as the path takes", beyond the window and beyond what was sent. RFC 9293 §3.8.6.
+#[test]
+fn a_fast_retransmit_keeps_to_the_window() {
+    shield(|s| {
+        s.established("<mss 1460>");
+        s.inject(". 1 ack 1 win 500");
+        s.write(5000);
+        s.expect(". 1:501 ack 1");
+        s.crux();
+        for _ in 0..3 {
+            s.inject(". 1 ack 1 win 500");
+        }
+        s.expect(". 1:501 ack 1");
+    });
+}
