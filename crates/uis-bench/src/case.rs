@@ -6,11 +6,46 @@
 use std::fmt;
 use std::io;
 
-use crate::meter::Span;
+use crate::latency::Histogram;
+use crate::meter::{Reading, Span};
 
-/// Measures once, for one window. One value for each metric of the case, in their order; a yardstick may know
-/// the first few only.
-pub(crate) type Probe = Box<dyn FnMut(Span) -> io::Result<Vec<f64>>>;
+/// Measures once, for one window.
+pub(crate) type Probe = Box<dyn FnMut(Span) -> io::Result<Taken>>;
+
+/// What came out of one window.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Taken {
+    /// One value for each metric of the case, in their order; a yardstick may know the first few only.
+    pub(crate) values: Vec<f64>,
+    /// How long single things took, where that was looked at.
+    pub(crate) times: Histogram,
+}
+
+impl<const N: usize> From<[f64; N]> for Taken {
+    fn from(values: [f64; N]) -> Self {
+        Self { values: values.into(), times: Histogram::default() }
+    }
+}
+
+impl Taken {
+    /// How much a second.
+    pub(crate) fn rate(reading: Reading) -> Self {
+        [reading.per_second()].into()
+    }
+
+    /// How much a second, and how long one took: [`LATENCIES`].
+    pub(crate) fn latencies(reading: Reading) -> Self {
+        let mut values = vec![reading.per_second()];
+        values.extend([0.5, 0.99].iter().map_while(|&share| reading.times.within(share)));
+        Self { values, times: reading.times }
+    }
+
+    /// The first value alone.
+    pub(crate) fn first(mut self) -> Self {
+        self.values.truncate(1);
+        self
+    }
+}
 
 /// What a value means.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -25,6 +60,12 @@ pub(crate) const THROUGHPUT: Metric = Metric { name: "throughput", unit: "Gbit/s
 pub(crate) const FAIRNESS: Metric = Metric { name: "slowest : fastest flow", unit: "ratio" };
 /// Requests answered, one after the other.
 pub(crate) const ROUND_TRIPS: Metric = Metric { name: "round trips", unit: "1/s" };
+/// Half of the requests took no longer than this.
+pub(crate) const MEDIAN: Metric = Metric { name: "half within", unit: "µs" };
+/// Of a hundred requests one took longer than this.
+pub(crate) const SLOW: Metric = Metric { name: "99 % within", unit: "µs" };
+/// What [`Taken::latencies`] gives.
+pub(crate) const LATENCIES: &[Metric] = &[ROUND_TRIPS, MEDIAN, SLOW];
 /// Connections made and closed again.
 pub(crate) const SET_UPS: Metric = Metric { name: "connections", unit: "1/s" };
 /// Packets that a capture had no room for.
@@ -58,7 +99,7 @@ impl Case {
         mut self,
         name: &'static str,
         mtu: u32,
-        probe: impl FnMut(Span) -> io::Result<Vec<f64>> + 'static,
+        probe: impl FnMut(Span) -> io::Result<Taken> + 'static,
     ) -> Self {
         self.yardsticks.push(Yardstick { name, mtu, probe: Box::new(probe) });
         self
@@ -84,7 +125,7 @@ impl Case {
         let turns = runs * (1 + self.yardsticks.len());
         let mut done = 0;
         let mut subject = Vec::new();
-        let mut yardsticks: Vec<io::Result<Vec<Vec<f64>>>> =
+        let mut yardsticks: Vec<io::Result<Vec<Taken>>> =
             self.yardsticks.iter().map(|_| Ok(Vec::new())).collect();
         for _ in 0..runs {
             progress(done, turns);
@@ -102,8 +143,8 @@ impl Case {
             }
         }
         progress(turns, turns);
-        let yardsticks = yardsticks.into_iter().map(|values| values.map(|values| summaries(&values)));
-        Ok(Measured { subject: summaries(&subject), yardsticks: yardsticks.collect() })
+        let yardsticks = yardsticks.into_iter().map(|values| values.map(|values| Measure::of(&values)));
+        Ok(Measured { subject: Measure::of(&subject), yardsticks: yardsticks.collect() })
     }
 }
 
@@ -113,11 +154,29 @@ impl fmt::Debug for Case {
     }
 }
 
-/// What came out: for the subject and for each yardstick a summary for each metric.
+/// What came out for the subject and for each yardstick.
 #[derive(Debug)]
 pub(crate) struct Measured {
-    pub(crate) subject: Vec<Summary>,
-    pub(crate) yardsticks: Vec<io::Result<Vec<Summary>>>,
+    pub(crate) subject: Measure,
+    pub(crate) yardsticks: Vec<io::Result<Measure>>,
+}
+
+/// All windows of one thing together.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Measure {
+    /// For each metric its summary over the runs.
+    pub(crate) metrics: Vec<Summary>,
+    pub(crate) times: Histogram,
+}
+
+impl Measure {
+    fn of(runs: &[Taken]) -> Self {
+        let known = runs.iter().map(|run| run.values.len()).min().unwrap_or(0);
+        let metric = |metric| Summary::of(runs.iter().map(|run: &Taken| run.values[metric]).collect());
+        let mut times = Histogram::default();
+        runs.iter().for_each(|run| times.merge(&run.times));
+        Self { metrics: (0..known).filter_map(metric).collect(), times }
+    }
 }
 
 /// Several measurements of one thing.
@@ -146,12 +205,6 @@ impl Summary {
     }
 }
 
-/// For each metric its summary over the runs.
-fn summaries(runs: &[Vec<f64>]) -> Vec<Summary> {
-    let metrics = runs.iter().map(Vec::len).min().unwrap_or(0);
-    (0..metrics).filter_map(|metric| Summary::of(runs.iter().map(|run| run[metric]).collect())).collect()
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use std::cell::RefCell;
@@ -164,7 +217,7 @@ pub(crate) mod tests {
     pub(crate) fn case(subject: &[f64], yardstick: &[f64]) -> Case {
         let given = |values: &[f64]| {
             let mut values: Vec<f64> = values.iter().rev().copied().collect();
-            move |_| values.pop().map(|value| vec![value]).ok_or_else(|| io::Error::other("used up"))
+            move |_| values.pop().map(|value| Taken::from([value])).ok_or_else(|| io::Error::other("used up"))
         };
         let case = Case {
             scenario: "bulk",
@@ -186,10 +239,10 @@ pub(crate) mod tests {
     #[test]
     fn the_median_and_its_bounds_are_reported() {
         let measured = case(&[3.0, 1.0, 2.0], &[4.0, 8.0, 4.0]).measure(span(), 3, |_, _| {}).unwrap();
-        assert_eq!(measured.subject, [Summary { value: 2.0, min: 1.0, max: 3.0, runs: 3 }]);
-        let yardstick = measured.yardsticks[0].as_ref().unwrap()[0];
+        assert_eq!(measured.subject.metrics, [Summary { value: 2.0, min: 1.0, max: 3.0, runs: 3 }]);
+        let yardstick = measured.yardsticks[0].as_ref().unwrap().metrics[0];
         assert_eq!(yardstick, Summary { value: 4.0, min: 4.0, max: 8.0, runs: 3 });
-        assert_eq!(measured.subject[0].ratio_to(&yardstick), Some(0.5));
+        assert_eq!(measured.subject.metrics[0].ratio_to(&yardstick), Some(0.5));
         let even = Summary::of(vec![4.0, 1.0, 2.0, 9.0]).unwrap();
         assert_eq!(even.value, 3.0);
         assert_eq!(even.ratio_to(&Summary::of(vec![0.0]).unwrap()), None);
@@ -202,7 +255,7 @@ pub(crate) mod tests {
             let order = order.clone();
             move |_| {
                 order.borrow_mut().push(letter);
-                Ok(vec![1.0])
+                Ok([1.0].into())
             }
         };
         let mut case = Case { subject: Box::new(note('u')), yardsticks: Vec::new(), ..case(&[], &[]) }
@@ -218,7 +271,7 @@ pub(crate) mod tests {
     #[test]
     fn a_broken_yardstick_does_not_take_the_case_with_it() {
         let measured = case(&[1.0, 1.0], &[1.0]).measure(span(), 2, |_, _| {}).unwrap();
-        assert_eq!(measured.subject[0].runs, 2);
+        assert_eq!(measured.subject.metrics[0].runs, 2);
         assert!(measured.yardsticks[0].is_err());
         assert!(case(&[1.0], &[1.0, 1.0]).measure(span(), 2, |_, _| {}).is_err());
     }

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::thread;
 
 use futures_lite::StreamExt;
-use futures_lite::future::{block_on, or, try_zip};
+use futures_lite::future::{block_on, or, try_zip, zip};
 use futures_util::stream::FuturesUnordered;
 use uis::{Frame, Internet, Stack, StackConfig};
 
 use crate::meter::Meter;
 use crate::net::Net;
 
-/// A client and a server.
+/// A client and a server. A clone is a handle to the same.
+#[derive(Clone)]
 pub(crate) struct Lab {
     pub(crate) internet: Internet,
     pub(crate) client: Stack,
@@ -32,6 +33,8 @@ pub(crate) enum Drive {
     OwnLoop,
     /// A thread each for server, client and router.
     Threads,
+    /// A task each on tokio's runtime of several threads.
+    Tokio,
 }
 
 impl Drive {
@@ -41,6 +44,7 @@ impl Drive {
             Self::OneThread => "one thread",
             Self::OwnLoop => "one thread, own loop",
             Self::Threads => "threads",
+            Self::Tokio => "tokio tasks",
         }
     }
 }
@@ -66,13 +70,13 @@ impl Lab {
         &self,
         drive: Drive,
         meter: &Arc<Meter>,
-        server: impl Future<Output = io::Result<()>> + Send,
-        client: impl Future<Output = io::Result<()>> + Send,
+        server: impl Future<Output = io::Result<()>> + Send + 'static,
+        client: impl Future<Output = io::Result<()>> + Send + 'static,
         mut each: impl FnMut(&Internet, Frame) + Send + 'static,
     ) -> io::Result<()> {
         match drive {
             Drive::OneThread => {
-                let both = until_stopped(meter, both(server, client));
+                let both = until_stopped(meter.clone(), both(server, client));
                 block_on(self.internet.route_until(both, each))
             }
             Drive::OwnLoop => {
@@ -83,15 +87,24 @@ impl Lab {
                     }
                     Err(io::ErrorKind::NetworkDown.into())
                 };
-                block_on(or(until_stopped(meter, both(server, client)), route))
+                block_on(or(until_stopped(meter.clone(), both(server, client)), route))
             }
             Drive::Threads => {
                 let _router = self.internet.spawn_router(each);
-                thread::scope(|scope| {
-                    let server = scope.spawn(|| block_on(until_stopped(meter, server)));
-                    let client = block_on(until_stopped(meter, client));
-                    server.join().expect("the server does not panic").and(client)
-                })
+                let server = until_stopped(meter.clone(), server);
+                let server = thread::spawn(|| block_on(server));
+                let client = block_on(until_stopped(meter.clone(), client));
+                server.join().expect("the server does not panic").and(client)
+            }
+            Drive::Tokio => {
+                let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
+                let internet = self.internet.clone();
+                let router = runtime.spawn(async move { internet.route(each).await });
+                let server = runtime.spawn(until_stopped(meter.clone(), server));
+                let client = runtime.spawn(until_stopped(meter.clone(), client));
+                let (server, client) = block_on(zip(server, client));
+                router.abort();
+                server?.and(client?)
             }
         }
     }
@@ -122,9 +135,10 @@ async fn both(
 }
 
 /// Runs `work` until the measurement is over, and ends the measurement should the work end first.
-async fn until_stopped(meter: &Arc<Meter>, work: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+async fn until_stopped(meter: Arc<Meter>, work: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    let stopped = meter.stopped();
     let stopped = async {
-        meter.stopped().await;
+        stopped.await;
         Ok(())
     };
     meter.ended(or(stopped, work).await)

@@ -14,6 +14,7 @@ mod case;
 mod facts;
 mod kernel;
 mod lab;
+mod latency;
 mod meter;
 mod net;
 mod rows;

@@ -14,6 +14,8 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::latency::{Histogram, Recorder, Sampler};
+
 /// How long the lanes may take to become ready.
 const READY_LIMIT: Duration = Duration::from_secs(10);
 
@@ -46,6 +48,7 @@ impl Span {
 #[derive(Debug)]
 pub(crate) struct Meter {
     lanes: Box<[Lane]>,
+    times: Recorder,
     stopped: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
@@ -71,6 +74,8 @@ pub(crate) struct Reading {
     pub(crate) lanes: Vec<u64>,
     /// How long the window really was.
     pub(crate) elapsed: Duration,
+    /// How long single things took in it, if that was [sampled](Meter::sampler).
+    pub(crate) times: Histogram,
 }
 
 impl Reading {
@@ -105,6 +110,7 @@ impl Meter {
     ) -> io::Result<Reading> {
         let meter = Arc::new(Self {
             lanes: (0..lanes).map(|_| Lane::default()).collect(),
+            times: Recorder::default(),
             stopped: AtomicBool::new(false),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -143,6 +149,11 @@ impl Meter {
     pub(crate) fn add(&self, lane: usize, n: usize) {
         // The timekeeper needs the numbers only, not anything written before them.
         self.lanes[lane].0.fetch_add(n as u64, Ordering::Relaxed);
+    }
+
+    /// Takes the times of single things.
+    pub(crate) fn sampler(&self) -> Sampler<'_> {
+        Sampler::new(&self.times)
     }
 
     /// Ends the window now: because it has passed, or because some other bound was reached.
@@ -191,12 +202,12 @@ impl Meter {
             let text = "it ended before the measurement began";
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
         }
-        let (begin, before) = (Instant::now(), self.counts());
+        let (begin, before, times) = (Instant::now(), self.counts(), self.times.read());
         self.wait(span.window);
-        let (elapsed, after) = (begin.elapsed(), self.counts());
+        let (elapsed, after, times) = (begin.elapsed(), self.counts(), self.times.read().since(&times));
         self.stop();
         let lanes = after.iter().zip(&before).map(|(after, before)| after - before).collect();
-        Ok(Reading { lanes, elapsed })
+        Ok(Reading { lanes, elapsed, times })
     }
 
     /// Whether `drive` has returned, or does within `limit`.
@@ -280,19 +291,22 @@ pub(crate) mod tests {
 
     #[test]
     fn counts_only_what_falls_into_the_window() {
-        let reading = Meter::measure(SHORT, 2, |meter| {
-            meter.add(0, 1 << 40); // set-up is not in the figure
-            meter.ready();
-            meter.ready();
-            while !meter.is_stopped() {
-                meter.add(0, 1);
-                meter.add(1, 1);
-            }
-            Ok(())
-        })
-        .unwrap();
-        assert!(reading.lanes[0] < 1 << 40 && reading.lanes[1] > 0, "{reading:?}");
-        assert!(reading.elapsed >= SHORT.window);
+        let measure = |span: Span| {
+            let reading = Meter::measure(span, 2, |meter| {
+                meter.add(0, 1 << 40); // set-up is not in the figure
+                meter.ready();
+                meter.ready();
+                while !meter.is_stopped() {
+                    meter.add(0, 1);
+                    meter.add(1, 1);
+                }
+                Ok(())
+            })?;
+            assert!(reading.elapsed >= span.window);
+            Ok(reading)
+        };
+        let reading = patiently(measure);
+        assert!(reading.lanes[0] < 1 << 40, "{reading:?}");
     }
 
     #[test]
@@ -335,14 +349,16 @@ pub(crate) mod tests {
     #[test]
     fn hanging_up_at_the_end_is_no_error() {
         let hang_up = || io::Result::Err(io::ErrorKind::ConnectionReset.into());
-        let reading = Meter::measure(SHORT, 1, |meter| {
-            meter.ready();
-            while !meter.is_stopped() {
-                meter.add(0, 1);
-            }
-            meter.ended(hang_up())
-        });
-        assert!(reading.is_ok());
+        let measure = |span| {
+            Meter::measure(span, 1, |meter| {
+                meter.ready();
+                while !meter.is_stopped() {
+                    meter.add(0, 1);
+                }
+                meter.ended(hang_up())
+            })
+        };
+        patiently(measure);
         let early = Meter::measure(LONG, 1, |meter| meter.ended(hang_up()));
         assert_eq!(early.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
     }
@@ -351,6 +367,7 @@ pub(crate) mod tests {
     fn a_run_that_hangs_is_noticed() {
         let meter = Meter {
             lanes: Box::default(),
+            times: Recorder::default(),
             stopped: AtomicBool::new(true),
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -362,10 +379,11 @@ pub(crate) mod tests {
 
     #[test]
     fn rates_and_fairness() {
-        let reading = Reading { lanes: vec![30, 60, 10], elapsed: Duration::from_millis(500) };
+        let reading = |lanes, elapsed| Reading { lanes, elapsed, times: Histogram::default() };
+        let starved = reading(vec![0, 0], Duration::from_secs(1));
+        let reading = reading(vec![30, 60, 10], Duration::from_millis(500));
         assert_eq!(reading.per_second(), 200.0);
         assert_eq!(reading.slowest_to_fastest(), 10.0 / 60.0);
-        let starved = Reading { lanes: vec![0, 0], elapsed: Duration::from_secs(1) };
         assert_eq!(starved.slowest_to_fastest(), 0.0);
     }
 }

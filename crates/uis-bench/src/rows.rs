@@ -46,15 +46,16 @@ pub(crate) fn rows(case: &Case, measured: &Measured) -> Vec<Row> {
         ratio: None,
     };
     let mut rows = Vec::new();
-    for (at, (metric, summary)) in case.metrics.iter().zip(&measured.subject).enumerate() {
+    for (at, (metric, summary)) in case.metrics.iter().zip(&measured.subject.metrics).enumerate() {
         let main = case.yardsticks.iter().zip(&measured.yardsticks).next();
-        let main = main.and_then(|(known, values)| Some((known.name, values.as_ref().ok()?.get(at)?)));
+        let main =
+            main.and_then(|(known, values)| Some((known.name, values.as_ref().ok()?.metrics.get(at)?)));
         let ratio = main.and_then(|(_, yardstick)| summary.ratio_to(yardstick));
         let yardstick = ratio.and(main).map(|(name, _)| name);
         rows.push(Row { yardstick, ratio, ..row(case.mode.clone(), case.mtu, metric, summary) });
     }
     for (known, values) in case.yardsticks.iter().zip(&measured.yardsticks) {
-        for (metric, summary) in case.metrics.iter().zip(values.iter().flatten()) {
+        for (metric, summary) in case.metrics.iter().zip(values.iter().flat_map(|values| &values.metrics)) {
             rows.push(row(format!("{}: {}", known.name, case.mode), known.mtu, metric, summary));
         }
     }

@@ -26,7 +26,7 @@ pub(crate) fn legend(runs: usize) -> String {
 /// The lines of one case.
 pub(crate) fn lines(case: &Case, measured: &Measured) -> String {
     let mut text = String::new();
-    for (at, (metric, summary)) in case.metrics.iter().zip(&measured.subject).enumerate() {
+    for (at, (metric, summary)) in case.metrics.iter().zip(&measured.subject.metrics).enumerate() {
         let label = if at == 0 { format!("  {}", case.label) } else { format!("    {}", metric.name) };
         let value = with_unit(metric, summary.value);
         let bounds = match summary.runs {
@@ -38,7 +38,7 @@ pub(crate) fn lines(case: &Case, measured: &Measured) -> String {
             .iter()
             .zip(&measured.yardsticks)
             .filter_map(|(known, values)| match values {
-                Ok(values) => comparison(known.name, summary, values.get(at)?),
+                Ok(values) => comparison(known.name, summary, values.metrics.get(at)?),
                 Err(error) if at == 0 => Some(format!("{} failed: {error}", known.name)),
                 Err(_) => None,
             })
@@ -163,7 +163,7 @@ mod tests {
     fn further_metrics_are_lines_below_and_errors_are_told_once() {
         let mut case = case(&[], &[]);
         case.metrics = &[THROUGHPUT, FAIRNESS];
-        case.subject = Box::new(|_| Ok(vec![1.0, 0.5]));
+        case.subject = Box::new(|_| Ok([1.0, 0.5].into()));
         let measured = case.measure(Span::of(Duration::from_millis(1)), 1, |_, _| {}).unwrap();
         let text = lines(&case, &measured);
         assert_eq!(text.matches("smoltcp failed: used up").count(), 1, "{text}");

@@ -17,7 +17,9 @@ pub(crate) fn tcp_round_trips(net: Net, span: Span) -> io::Result<Reading> {
         let (server, client) = (server[0], client[0]);
         meter.ready();
         let mut byte = [7];
+        let mut times = meter.sampler();
         while !meter.is_stopped() {
+            times.begin();
             let now = pair.now();
             pair.client.sockets.get_mut::<tcp::Socket>(client).send_slice(&byte).map_err(broken)?;
             pair.client.send(now);
@@ -32,6 +34,7 @@ pub(crate) fn tcp_round_trips(net: Net, span: Span) -> io::Result<Reading> {
             if socket.recv_slice(&mut byte).map_err(broken)? != 1 {
                 return Err(broken("a byte did not come back"));
             }
+            times.end();
             meter.add(0, 1);
         }
         Ok(())
@@ -52,7 +55,9 @@ pub(crate) fn udp_round_trips(net: Net, span: Span) -> io::Result<Reading> {
         let (server, client) = (bind(0, net.port)?, bind(1, 50_000)?);
         meter.ready();
         let mut byte = [7];
+        let mut times = meter.sampler();
         while !meter.is_stopped() {
+            times.begin();
             let now = pair.now();
             let socket = pair.client.sockets.get_mut::<udp::Socket>(client);
             socket.send_slice(&byte, net.at()).map_err(broken)?;
@@ -64,6 +69,7 @@ pub(crate) fn udp_round_trips(net: Net, span: Span) -> io::Result<Reading> {
             pair.server.send(now);
             pair.client.receive(now, &mut pair.server);
             pair.client.sockets.get_mut::<udp::Socket>(client).recv_slice(&mut byte).map_err(broken)?;
+            times.end();
             meter.add(0, 1);
         }
         Ok(())

@@ -66,9 +66,12 @@ pub(crate) fn udp_round_trips_threads(at: IpAddr, span: Span) -> io::Result<Read
         let ask = || {
             let mut byte = [7];
             meter.ready();
+            let mut times = meter.sampler();
             while !meter.is_stopped() {
+                times.begin();
                 client.send(&byte)?;
                 if in_time(client.recv(&mut byte))?.is_some() {
+                    times.end();
                     meter.add(0, 1);
                 }
             }
@@ -94,11 +97,14 @@ fn one_thread(
 ) -> io::Result<()> {
     let mut byte = [7];
     meter.ready();
+    let mut times = meter.sampler();
     while !meter.is_stopped() {
+        times.begin();
         ask(&byte)?;
         // Loopback hands packets over at once, but it does not promise to.
         while !meter.is_stopped() && at_once(answer(&mut byte))?.is_none() {}
         while !meter.is_stopped() && at_once(hear(&mut byte))?.is_none() {}
+        times.end();
         meter.add(0, 1);
     }
     Ok(())
@@ -127,9 +133,12 @@ fn echo(mut server: TcpStream) -> io::Result<()> {
 fn ask(meter: &Meter, mut client: TcpStream) -> io::Result<()> {
     let mut byte = [7];
     meter.ready();
+    let mut times = meter.sampler();
     while !meter.is_stopped() {
+        times.begin();
         client.write_all(&byte)?;
         client.read_exact(&mut byte)?;
+        times.end();
         meter.add(0, 1);
     }
     Ok(())

@@ -9,7 +9,7 @@ use uis::{Frame, Internet, StackConfig, TcpListener, TcpStream};
 
 use super::{Scenario, case};
 use crate::args::Options;
-use crate::case::{Case, FAIRNESS, Metric, THROUGHPUT};
+use crate::case::{Case, FAIRNESS, Metric, THROUGHPUT, Taken};
 use crate::lab::{self, Drive, Lab};
 use crate::meter::{Meter, Reading, Span};
 use crate::net::Net;
@@ -47,37 +47,38 @@ fn cases(options: &Options) -> Vec<Case> {
     let single = options.flows.unwrap_or(1);
     cases.push(one(Drive::OwnLoop, Net::usual(options), single));
     let some = if options.quick || options.flows.is_some() { vec![single] } else { vec![1, 10, 100] };
-    cases.extend(some.into_iter().map(|flows| one(Drive::Threads, Net::usual(options), flows)));
+    for drive in [Drive::Threads, Drive::Tokio] {
+        cases.extend(some.iter().map(|&flows| one(drive, Net::usual(options), flows)));
+    }
     cases
 }
 
 fn one(drive: Drive, net: Net, flows: usize) -> Case {
     let metrics: &[Metric] = if flows == 1 { &[THROUGHPUT] } else { &[THROUGHPUT, FAIRNESS] };
-    let subject = move |span: Span| {
-        uis(drive, net, flows, span.for_flows(flows), lab::deliver).map(|reading| values(&reading))
-    };
+    let subject = move |span: Span| uis(drive, net, flows, span.for_flows(flows), lab::deliver).map(values);
     let mut case = case("bulk", drive.name(), net, flows, metrics, Box::new(subject));
     let plural = if flows == 1 { "flow" } else { "flows" };
     case.label = format!("{}, MTU {}, {flows} {plural}", case.label, net.mtu);
     let case = match drive {
-        Drive::Threads => case,
+        Drive::Threads | Drive::Tokio => case,
         _ => case.against(bare::NAME, net.mtu, move |span| {
-            bare::bulk(net, flows, span.for_flows(flows)).map(|reading| values(&reading))
+            bare::bulk(net, flows, span.for_flows(flows)).map(values)
         }),
     };
     // Two sockets a flow: more would meet the limit of open files.
     if flows > 400 || drive == Drive::OwnLoop {
         return case;
     }
-    let measure = if drive == Drive::Threads { kernel::bulk_threads } else { kernel::bulk };
+    let measure =
+        if matches!(drive, Drive::Threads | Drive::Tokio) { kernel::bulk_threads } else { kernel::bulk };
     case.against(kernel::NAME, facts::loopback_mtu(), move |span| {
-        measure(net.loopback(), flows, span.for_flows(flows)).map(|reading| values(&reading))
+        measure(net.loopback(), flows, span.for_flows(flows)).map(values)
     })
 }
 
 /// Throughput, then fairness.
-pub(super) fn values(reading: &Reading) -> Vec<f64> {
-    vec![reading.per_second() * 8.0 / 1e9, reading.slowest_to_fastest()]
+pub(super) fn values(reading: Reading) -> Taken {
+    [reading.per_second() * 8.0 / 1e9, reading.slowest_to_fastest()].into()
 }
 
 /// One run over uis.
@@ -91,7 +92,7 @@ pub(super) fn uis(
     Meter::measure(span, flows, |meter| {
         let lab = Lab::new(net, StackConfig::default())?;
         let listener = lab.server.listen_tcp(lab.at)?;
-        let client = fetch_all(&lab, flows, meter);
+        let client = fetch_all(lab.clone(), flows, meter.clone());
         lab.run(drive, meter, serve(listener, flows), client, each)
     })
 }
@@ -112,8 +113,8 @@ async fn send(mut stream: TcpStream, chunk: Arc<[u8]>) -> io::Result<()> {
     }
 }
 
-async fn fetch_all(lab: &Lab, flows: usize, meter: &Meter) -> io::Result<()> {
-    lab::all((0..flows).map(|flow| fetch(lab, meter, flow)).collect()).await
+async fn fetch_all(lab: Lab, flows: usize, meter: Arc<Meter>) -> io::Result<()> {
+    lab::all((0..flows).map(|flow| fetch(&lab, &meter, flow)).collect()).await
 }
 
 async fn fetch(lab: &Lab, meter: &Meter, flow: usize) -> io::Result<()> {
@@ -141,7 +142,7 @@ mod tests {
     #[test]
     fn every_flow_gets_something_however_it_is_driven() {
         let options = Options::default();
-        for drive in [Drive::OneThread, Drive::OwnLoop, Drive::Threads] {
+        for drive in [Drive::OneThread, Drive::OwnLoop, Drive::Threads, Drive::Tokio] {
             for net in Net::families(&options, 1_500) {
                 patiently(|span| uis(drive, net, 3, span, lab::deliver));
             }

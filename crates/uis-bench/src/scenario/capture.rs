@@ -10,7 +10,7 @@ use uis::PcapTrace;
 use super::bulk::{self, values};
 use super::{Scenario, case};
 use crate::args::Options;
-use crate::case::{Case, MISSED, THROUGHPUT};
+use crate::case::{Case, MISSED, THROUGHPUT, Taken};
 use crate::lab::{self, Drive};
 use crate::meter::Span;
 use crate::net::Net;
@@ -38,15 +38,14 @@ fn cases(options: &Options) -> Vec<Case> {
         let mut case = case("capture", &mode, net, 1, &[THROUGHPUT, MISSED], Box::new(subject));
         case.label = format!("{mode}, MTU {}", net.mtu);
         case.against("no capture", net.mtu, move |span| {
-            let reading = bulk::uis(Drive::OneThread, net, 1, span, lab::deliver)?;
-            Ok(values(&reading)[..1].to_vec())
+            bulk::uis(Drive::OneThread, net, 1, span, lab::deliver).map(|reading| values(reading).first())
         })
     };
     snap_lens.iter().map(one).collect()
 }
 
 /// Throughput, then how many packets are not in the capture.
-fn captured(net: Net, span: Span, file: Option<&Path>, snap_len: u32) -> io::Result<Vec<f64>> {
+fn captured(net: Net, span: Span, file: Option<&Path>, snap_len: u32) -> io::Result<Taken> {
     let trace = match file {
         Some(path) => PcapTrace::create(path, snap_len)?,
         None => PcapTrace::new(nameless_file()?, snap_len),
@@ -57,7 +56,7 @@ fn captured(net: Net, span: Span, file: Option<&Path>, snap_len: u32) -> io::Res
         lab::deliver(internet, frame);
     })?;
     trace.close()?;
-    Ok(vec![values(&reading)[0], trace.dropped() as f64])
+    Ok([values(reading).values[0], trace.dropped() as f64].into())
 }
 
 /// A real file, beside the program (so on the disk where things are built), that nobody has to remove: not even
@@ -101,6 +100,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::latency::Histogram;
     use crate::meter::Reading;
     use crate::meter::tests::patiently;
 
@@ -110,7 +110,8 @@ mod tests {
         let net = Net::usual(&Options::default());
         patiently(|span| {
             let values = captured(net, span, Some(&path), 96)?;
-            Ok(Reading { lanes: vec![(values[0] * 1e9) as u64], elapsed: span.window })
+            let lanes = vec![(values.values[0] * 1e9) as u64];
+            Ok(Reading { lanes, elapsed: span.window, times: Histogram::default() })
         });
         let bytes = fs::read(&path).unwrap();
         fs::remove_file(&path).unwrap();

@@ -12,7 +12,7 @@ use uis::{Internet, StackConfig, TcpListener, TcpStream};
 use super::round_trips::{ask, echo};
 use super::{Scenario, case};
 use crate::args::{Options, RESIDENT};
-use crate::case::{Case, MEMORY, ROUND_TRIPS};
+use crate::case::{Case, LATENCIES, MEMORY, Taken};
 use crate::facts;
 use crate::lab::{self, Drive, Lab};
 use crate::meter::{Meter, Reading, Span};
@@ -43,16 +43,15 @@ fn cases(options: &Options) -> Vec<Case> {
         None => COUNTS.to_vec(),
     };
     let beside = |&count: &usize| {
-        let rate = |reading: Reading| vec![reading.per_second()];
-        let subject = move |span| round_trips(net, count, span).map(rate);
-        let mut case = case("idle", "one thread", net, count, &[ROUND_TRIPS], Box::new(subject));
+        let subject = move |span| round_trips(net, count, span).map(Taken::latencies);
+        let mut case = case("idle", "one thread", net, count, LATENCIES, Box::new(subject));
         case.label = format!("round trips beside {count} idle pairs");
-        case.against("alone", net.mtu, move |span| round_trips(net, 0, span).map(rate))
+        case.against("alone", net.mtu, move |span| round_trips(net, 0, span).map(Taken::latencies))
     };
     let mut cases: Vec<Case> = counts.iter().map(beside).collect();
     if let Some(&most) = counts.iter().max().filter(|&&count| count >= TOO_FEW) {
         for (small, mode) in [(false, "default buffers"), (true, "small buffers")] {
-            let subject = move |_| Ok(vec![weigh(most, small)? / 1e3]);
+            let subject = move |_| Ok([weigh(most, small)? / 1e3].into());
             let mut case = case("idle", mode, net, most, &[MEMORY], Box::new(subject));
             case.label = format!("one of {most} pairs, {mode}");
             cases.push(case);
@@ -67,7 +66,8 @@ fn round_trips(net: Net, count: usize, span: Span) -> io::Result<Reading> {
         let lab = Lab::new(net, StackConfig::small())?;
         let idle = block_on(lab.internet.route_until(connect_idle(&lab, count), Internet::deliver))?;
         let listener = lab.server.listen_tcp(lab.at)?;
-        let result = lab.run(Drive::OneThread, meter, echo(&listener), ask(&lab, meter), lab::deliver);
+        let result =
+            lab.run(Drive::OneThread, meter, echo(listener), ask(lab.clone(), meter.clone()), lab::deliver);
         // Nobody routes any more: do not let 20,000 ends say goodbye to each other.
         lab.internet.close();
         drop(idle);

@@ -1,13 +1,14 @@
 //! One byte there, one byte back, one after the other.
 
 use std::io;
+use std::sync::Arc;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use uis::{StackConfig, TcpListener, UdpSocket};
 
 use super::{Scenario, case};
 use crate::args::Options;
-use crate::case::{Case, ROUND_TRIPS};
+use crate::case::{Case, LATENCIES, Taken};
 use crate::lab::{self, Drive, Lab};
 use crate::meter::{Meter, Reading, Span};
 use crate::net::Net;
@@ -49,34 +50,32 @@ const UDP_PROBES: Probes = Probes {
 
 fn cases(scenario: &'static str, options: &Options, probes: &'static Probes) -> Vec<Case> {
     let net = Net::usual(options);
-    let one =
-        |drive: Drive| {
-            let rate = |reading: Reading| vec![reading.per_second()];
-            let subject = move |span| (probes.uis)(drive, net, span).map(rate);
-            let case = case(scenario, drive.name(), net, 1, &[ROUND_TRIPS], Box::new(subject));
-            let (mtu, at) = (facts::loopback_mtu(), net.loopback());
-            match drive {
-                Drive::Threads => {
-                    case.against(kernel::NAME, mtu, move |span| (probes.kernel_threads)(at, span).map(rate))
-                }
-                _ => case
-                    .against(bare::NAME, net.mtu, move |span| (probes.bare)(net, span).map(rate))
-                    .against(kernel::NAME, mtu, move |span| (probes.kernel)(at, span).map(rate)),
-            }
-        };
-    vec![one(Drive::OneThread), one(Drive::Threads)]
+    let one = |drive: Drive| {
+        let subject = move |span| (probes.uis)(drive, net, span).map(Taken::latencies);
+        let case = case(scenario, drive.name(), net, 1, LATENCIES, Box::new(subject));
+        let (mtu, at) = (facts::loopback_mtu(), net.loopback());
+        match drive {
+            Drive::Threads | Drive::Tokio => case.against(kernel::NAME, mtu, move |span| {
+                (probes.kernel_threads)(at, span).map(Taken::latencies)
+            }),
+            _ => case
+                .against(bare::NAME, net.mtu, move |span| (probes.bare)(net, span).map(Taken::latencies))
+                .against(kernel::NAME, mtu, move |span| (probes.kernel)(at, span).map(Taken::latencies)),
+        }
+    };
+    [Drive::OneThread, Drive::Threads, Drive::Tokio].map(one).into()
 }
 
 fn tcp(drive: Drive, net: Net, span: Span) -> io::Result<Reading> {
     Meter::measure(span, 1, |meter| {
         let lab = Lab::new(net, StackConfig::default())?;
         let listener = lab.server.listen_tcp(lab.at)?;
-        lab.run(drive, meter, echo(&listener), ask(&lab, meter), lab::deliver)
+        lab.run(drive, meter, echo(listener), ask(lab.clone(), meter.clone()), lab::deliver)
     })
 }
 
 /// Serves one connection.
-pub(super) async fn echo(listener: &TcpListener) -> io::Result<()> {
+pub(super) async fn echo(listener: TcpListener) -> io::Result<()> {
     let (mut stream, _) = listener.accept().await?;
     let mut byte = [0];
     loop {
@@ -86,13 +85,16 @@ pub(super) async fn echo(listener: &TcpListener) -> io::Result<()> {
 }
 
 /// Dials, and counts what comes back.
-pub(super) async fn ask(lab: &Lab, meter: &Meter) -> io::Result<()> {
+pub(super) async fn ask(lab: Lab, meter: Arc<Meter>) -> io::Result<()> {
     let mut stream = lab.client.dial_tcp(lab.at).await?;
     let mut byte = [7];
     meter.ready();
+    let mut times = meter.sampler();
     loop {
+        times.begin();
         stream.write_all(&byte).await?;
         stream.read_exact(&mut byte).await?;
+        times.end();
         meter.add(0, 1);
     }
 }
@@ -102,7 +104,7 @@ fn udp(drive: Drive, net: Net, span: Span) -> io::Result<Reading> {
         let lab = Lab::new(net, StackConfig::default())?;
         let server = lab.server.listen_udp(lab.at)?;
         let client = lab.client.dial_udp(lab.at)?;
-        lab.run(drive, meter, echo_datagrams(server), ask_datagrams(client, meter), lab::deliver)
+        lab.run(drive, meter, echo_datagrams(server), ask_datagrams(client, meter.clone()), lab::deliver)
     })
 }
 
@@ -114,12 +116,15 @@ async fn echo_datagrams(server: UdpSocket) -> io::Result<()> {
     }
 }
 
-async fn ask_datagrams(client: UdpSocket, meter: &Meter) -> io::Result<()> {
+async fn ask_datagrams(client: UdpSocket, meter: Arc<Meter>) -> io::Result<()> {
     let mut byte = [7];
     meter.ready();
+    let mut times = meter.sampler();
     loop {
+        times.begin();
         client.send(&byte).await?;
         client.recv(&mut byte).await?;
+        times.end();
         meter.add(0, 1);
     }
 }
@@ -132,7 +137,7 @@ mod tests {
     #[test]
     fn bytes_come_back() {
         for probe in [tcp, udp] {
-            for drive in [Drive::OneThread, Drive::Threads] {
+            for drive in [Drive::OneThread, Drive::Threads, Drive::Tokio] {
                 patiently(|span| probe(drive, Net::usual(&Options::default()), span));
             }
         }

@@ -1,6 +1,7 @@
 //! Connections: dialled, accepted, closed by the client, then by the server.
 
 use std::io;
+use std::sync::Arc;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use futures_util::stream::FuturesUnordered;
@@ -8,7 +9,7 @@ use uis::{StackConfig, TcpListener, TcpStream};
 
 use super::{Scenario, case};
 use crate::args::Options;
-use crate::case::{Case, SET_UPS as CONNECTIONS};
+use crate::case::{Case, SET_UPS as CONNECTIONS, Taken};
 use crate::lab::{self, Drive, Lab};
 use crate::meter::{Meter, Reading, Span};
 use crate::net::Net;
@@ -26,29 +27,39 @@ const AT_ONCE: usize = 100;
 fn cases(options: &Options) -> Vec<Case> {
     let net = Net::usual(options);
     let one = |(drive, at_once): (Drive, usize)| {
-        let rate = |reading: Reading| vec![reading.per_second()];
-        let subject = move |span| uis(drive, net, at_once, span).map(rate);
+        let subject = move |span| uis(drive, net, at_once, span).map(Taken::rate);
         let case = case("set-ups", drive.name(), net, at_once, &[CONNECTIONS], Box::new(subject));
         let how = if at_once == 1 { "one by one".to_owned() } else { format!("{at_once} at once") };
         let case = Case { label: format!("{}, {how}", case.label), ..case };
         let (mtu, at) = (facts::loopback_mtu(), net.loopback());
         match drive {
-            Drive::Threads => {
-                case.against(kernel::NAME, mtu, move |span| kernel::set_ups_threads(at, span).map(rate))
-            }
+            // Between threads the kernel makes one at a time.
+            Drive::Threads | Drive::Tokio if at_once > 1 => case,
+            Drive::Threads | Drive::Tokio => case
+                .against(kernel::NAME, mtu, move |span| kernel::set_ups_threads(at, span).map(Taken::rate)),
             _ => case
-                .against(bare::NAME, net.mtu, move |span| bare::set_ups(net, at_once, span).map(rate))
-                .against(kernel::NAME, mtu, move |span| kernel::set_ups(at, at_once, span).map(rate)),
+                .against(bare::NAME, net.mtu, move |span| bare::set_ups(net, at_once, span).map(Taken::rate))
+                .against(kernel::NAME, mtu, move |span| kernel::set_ups(at, at_once, span).map(Taken::rate)),
         }
     };
-    [(Drive::OneThread, 1), (Drive::OneThread, AT_ONCE), (Drive::Threads, 1)].map(one).into()
+    let mut kinds = vec![(Drive::OneThread, 1), (Drive::OneThread, AT_ONCE), (Drive::Threads, 1)];
+    if !options.quick {
+        kinds.extend([(Drive::Threads, AT_ONCE), (Drive::Tokio, 1), (Drive::Tokio, AT_ONCE)]);
+    }
+    kinds.into_iter().map(one).collect()
 }
 
 fn uis(drive: Drive, net: Net, at_once: usize, span: Span) -> io::Result<Reading> {
     Meter::measure(span, 1, |meter| {
         let lab = Lab::new(net, StackConfig::default())?;
         let listener = lab.server.listen_tcp(lab.at)?;
-        lab.run(drive, meter, serve(listener, at_once), dial(&lab, at_once, meter), lab::deliver)
+        lab.run(
+            drive,
+            meter,
+            serve(listener, at_once),
+            dial(lab.clone(), at_once, meter.clone()),
+            lab::deliver,
+        )
     })
 }
 
@@ -58,10 +69,10 @@ async fn serve(listener: TcpListener, at_once: usize) -> io::Result<()> {
     }
 }
 
-async fn dial(lab: &Lab, at_once: usize, meter: &Meter) -> io::Result<()> {
+async fn dial(lab: Lab, at_once: usize, meter: Arc<Meter>) -> io::Result<()> {
     meter.ready();
     loop {
-        dial_and_close(lab, at_once).await?;
+        dial_and_close(&lab, at_once).await?;
         meter.add(0, at_once);
     }
 }
@@ -109,7 +120,9 @@ mod tests {
 
     #[test]
     fn connections_come_and_go() {
-        for (drive, at_once) in [(Drive::OneThread, 1), (Drive::OneThread, 5), (Drive::Threads, 1)] {
+        for (drive, at_once) in
+            [(Drive::OneThread, 1), (Drive::OneThread, 5), (Drive::Threads, 1), (Drive::Tokio, 5)]
+        {
             let net = Net::usual(&Options::default());
             let reading = patiently(|span| uis(drive, net, at_once, span));
             assert_eq!(reading.lanes[0] % at_once as u64, 0);
