@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use lexopt::prelude::*;
 
+use crate::scenario::Resident;
+
 /// The flag with which the program calls itself to measure memory in a fresh process. Not for users, so the help
 /// does not name it.
 pub(crate) const RESIDENT: &str = "--resident";
@@ -29,7 +31,9 @@ What is measured:
       --list              name what would be measured, and stop
       --mtu N             only this MTU, instead of 1280, 1500, 9000 and 65535
       --flows N           only this number of flows, instead of 1, 10, 100 and 1000
-      --idle N            only this number of idle connections, instead of 10, 1000 and 10000
+      --idle N            only this number of idle connections, instead of 10, 1000, 10000 and 100000
+      --loss PERCENT      only paths that lose this share of the packets, instead of 0.1 % and 1 %
+      --delay MS          only paths that take this long one way, instead of 10 ms; with --loss: both
       --no-yardsticks     uis alone, as a profiler wants it
 
 How:
@@ -58,9 +62,9 @@ pub(crate) enum Command {
     /// Print [`HELP`].
     Help,
     /// Measure, or list what would be measured.
-    Run(Options),
-    /// Print how many bytes this many idle connections take, with small buffers or the default ones.
-    Resident { pairs: usize, small: bool },
+    Run(Box<Options>),
+    /// Print how many bytes one of these takes.
+    Resident(Resident),
     /// Do the work of this name so many times, for somebody who counts its instructions.
     Fixed { work: String, count: usize },
     /// Count the instructions of the work that has one of `only` in its name, and compare them with those on record.
@@ -79,6 +83,9 @@ pub(crate) struct Options {
     pub(crate) mtu: Option<u32>,
     pub(crate) flows: Option<usize>,
     pub(crate) idle: Option<usize>,
+    /// The probability, 0 to 1.
+    pub(crate) loss: Option<f64>,
+    pub(crate) delay: Option<Duration>,
     pub(crate) client_addr: Option<IpAddr>,
     pub(crate) server_addr: Option<IpAddr>,
     pub(crate) server_port: u16,
@@ -99,6 +106,8 @@ impl Default for Options {
             mtu: None,
             flows: None,
             idle: None,
+            loss: None,
+            delay: None,
             client_addr: None,
             server_addr: None,
             server_port: 8080,
@@ -140,11 +149,17 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             "--mtu" => options.mtu = Some(in_range(&name, value()?, 576..=65_535, "576 to 65535")?),
             "--flows" => options.flows = Some(in_range(&name, value()?, 1..=10_000, "1 to 10000")?),
             "--idle" => options.idle = Some(in_range(&name, value()?, 1..=100_000, "1 to 100000")?),
+            "--loss" => {
+                options.loss = Some(in_range(&name, value()?, 0.0..=50.0, "0 to 50 per cent")? / 100.0);
+            }
+            "--delay" => {
+                let millis = in_range(&name, value()?, 0.0..=10_000.0, "0 to 10000 milliseconds")?;
+                options.delay = Some(Duration::from_secs_f64(millis / 1e3));
+            }
             RESIDENT => {
                 let asked = text(&name, value()?)?;
-                let (pairs, small) = asked.strip_suffix(",small").map_or((&*asked, false), |n| (n, true));
-                let pairs = in_range(&name, pairs.into(), 1..=100_000, "1 to 100000")?;
-                return Ok(Command::Resident { pairs, small });
+                let what = asked.parse().map_err(|()| format!("{name}: {asked:?} is nothing to weigh"))?;
+                return Ok(Command::Resident(what));
             }
             FIXED => {
                 let asked = text(&name, value()?)?;
@@ -173,7 +188,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
         return Err("--bless goes with --callgrind".into());
     }
     check(&options)?;
-    Ok(Command::Run(options))
+    Ok(Command::Run(options.into()))
 }
 
 /// What no single flag can see.
@@ -230,7 +245,7 @@ mod tests {
 
     fn options(args: &[&str]) -> Options {
         match parse(args.iter().map(OsString::from)) {
-            Ok(Command::Run(options)) => options,
+            Ok(Command::Run(options)) => *options,
             other => panic!("{args:?} gave {other:?}"),
         }
     }
@@ -266,6 +281,10 @@ mod tests {
             "12",
             "--idle",
             "34",
+            "--loss",
+            "2.5",
+            "--delay",
+            "0.5",
             "--client-addr",
             "fd00::7",
             "--server-addr",
@@ -289,6 +308,8 @@ mod tests {
             mtu: Some(9_000),
             flows: Some(12),
             idle: Some(34),
+            loss: Some(0.025),
+            delay: Some(Duration::from_micros(500)),
             client_addr: Some("fd00::7".parse().unwrap()),
             server_addr: Some("fd00::8".parse().unwrap()),
             server_port: 81,
@@ -308,12 +329,9 @@ mod tests {
 
     #[test]
     fn the_memory_flag_says_how_many_and_how_large() {
-        for (value, expect) in [("7", (7, false)), ("9,small", (9, true))] {
-            let Ok(Command::Resident { pairs, small }) = parse([RESIDENT.into(), value.into()]) else {
-                panic!("{value}")
-            };
-            assert_eq!((pairs, small), expect);
-        }
+        let what = Resident::Pairs { count: 9, small: true };
+        let parsed = parse([RESIDENT.into(), what.to_string().into()]);
+        assert!(matches!(parsed, Ok(Command::Resident(asked)) if asked == what), "{parsed:?}");
     }
 
     #[test]
@@ -332,6 +350,9 @@ mod tests {
             (&["-x"], &["-x"]),
             (&["loose"], &["loose"]),
             (&["--runs"], &["--runs", "needs a value"]),
+            (&["--resident", "7,large"], &["--resident", "7,large"]),
+            (&["--loss", "101"], &["--loss", "101"]),
+            (&["--delay", "-1"], &["--delay", "-1"]),
             (&["--bless"], &["--bless", "--callgrind"]),
             (&["--fixed", "bulk"], &["--fixed", "COUNT"]),
             (&["--runs", "0"], &["--runs", "\"0\"", "1 to 1000"]),

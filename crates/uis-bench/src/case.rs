@@ -84,6 +84,8 @@ pub(crate) struct Case {
     pub(crate) metrics: &'static [Metric],
     pub(crate) subject: Probe,
     pub(crate) yardsticks: Vec<Yardstick>,
+    /// About how long a turn takes: so many windows with their warm-up, and so many seconds besides.
+    pub(crate) lasts: (f64, f64),
 }
 
 /// What a case is compared with. The first one of a case is its main one.
@@ -103,6 +105,19 @@ impl Case {
     ) -> Self {
         self.yardsticks.push(Yardstick { name, mtu, probe: Box::new(probe) });
         self
+    }
+
+    /// Says about how long a turn takes: so many windows with their warm-up, and so many seconds besides.
+    pub(crate) fn lasting(mut self, windows: f64, seconds: f64) -> Self {
+        self.lasts = (windows, seconds);
+        self
+    }
+
+    /// About how many seconds all turns take.
+    pub(crate) fn seconds(&self, span: Span, runs: usize) -> f64 {
+        let (windows, seconds) = self.lasts;
+        let turn = (span.warm_up + span.window).as_secs_f64() * windows + seconds + 0.02;
+        turn * (runs * (1 + self.yardsticks.len())) as f64
     }
 
     /// What `--only` looks into and `--list` prints.
@@ -228,6 +243,7 @@ pub(crate) mod tests {
             metrics: &[THROUGHPUT],
             subject: Box::new(given(subject)),
             yardsticks: Vec::new(),
+            lasts: (1.0, 0.0),
         };
         case.against("smoltcp", 9_000, given(yardstick))
     }

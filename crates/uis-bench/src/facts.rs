@@ -1,6 +1,7 @@
 //! What the figures depend on: the machine and the build.
 
 use std::fs;
+use std::io;
 use std::thread;
 
 /// The header above the figures.
@@ -31,10 +32,25 @@ pub(crate) fn loopback_mtu() -> u32 {
     known.and_then(|text| text.trim().parse().ok()).unwrap_or(65_536)
 }
 
-/// How many bytes of this process are in memory, where the system says so.
-pub(crate) fn resident_bytes() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let field = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// How many bytes of this process are in memory.
+///
+/// # Errors
+///
+/// `Unsupported` where the system does not say so.
+pub(crate) fn resident_bytes() -> io::Result<u64> {
+    let unknown = || io::Error::new(io::ErrorKind::Unsupported, "this system does not tell resident memory");
+    bytes("/proc/self/status", "VmRSS:").ok_or_else(unknown)
+}
+
+/// How many bytes programs may still use, where the system says so.
+pub(crate) fn available_bytes() -> Option<u64> {
+    bytes("/proc/meminfo", "MemAvailable:")
+}
+
+/// The field of this name, which is in kB.
+fn bytes(file: &str, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    let field = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = field.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib << 10)
 }
@@ -63,7 +79,8 @@ mod tests {
 
     #[test]
     fn memory_that_is_used_is_resident() {
-        let Some(before) = resident_bytes() else { return };
+        let Ok(before) = resident_bytes() else { return };
+        assert!(available_bytes().is_some_and(|bytes| bytes > 0));
         let block = vec![1_u8; 64 << 20];
         let after = resident_bytes().expect("it was known before");
         assert!(after >= before + (32 << 20), "{before} {after}");

@@ -17,6 +17,7 @@ mod lab;
 mod latency;
 mod meter;
 mod net;
+mod progress;
 mod rows;
 mod scenario;
 mod table;
@@ -26,8 +27,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use args::{Command, Options};
+use case::Case;
 use meter::Span;
-use table::Progress;
+use progress::Progress;
 
 /// Bytes of a write of a bulk transfer, of uis and the yardsticks alike.
 const WRITE: usize = 64 << 10;
@@ -42,7 +44,7 @@ const QUICK_WINDOW: Duration = Duration::from_millis(200);
 fn main() -> ExitCode {
     let result = match args::parse(std::env::args_os().skip(1)) {
         Ok(Command::Help) => io::stdout().write_all(args::HELP.as_bytes()).map(|()| true),
-        Ok(Command::Resident { pairs, small }) => scenario::resident(pairs, small).map(|bytes| {
+        Ok(Command::Resident(what)) => scenario::weigh(what).map(|bytes| {
             println!("{bytes}");
             true
         }),
@@ -88,7 +90,8 @@ fn run(options: &Options, out: &mut impl Write) -> io::Result<bool> {
     write!(out, "{}", facts::header())?;
     writeln!(out, "windows  {:?} each, after a warm-up of {:?}\n", span.window, span.warm_up)?;
     write!(out, "{}", table::legend(options.runs))?;
-    let progress = Progress::new();
+    let planned = |case: &Case| case.seconds(span, options.runs);
+    let mut progress = Progress::new(asked.iter().flat_map(|(_, cases)| cases).map(planned).sum());
     let mut rows = Vec::new();
     if let Some(path) = &options.json {
         // A file that cannot be written is better known before than after.
@@ -98,16 +101,19 @@ fn run(options: &Options, out: &mut impl Write) -> io::Result<bool> {
     for (scenario, cases) in asked {
         writeln!(out, "\n{}: {}", scenario.name, scenario.about)?;
         for mut case in cases {
-            let name = case.name();
-            match case.measure(span, options.runs, |done, turns| progress.show(&name, done, turns)) {
+            let (name, seconds) = (case.name(), planned(&case));
+            let show = |done, turns| progress.show(&name, seconds, done as f64 / turns as f64);
+            let measured = case.measure(span, options.runs, show);
+            progress.done(seconds);
+            match measured {
                 Ok(measured) => {
                     write!(out, "{}", table::lines(&case, &measured))?;
                     rows.extend(rows::rows(&case, &measured));
                 }
                 Err(error) => {
-                    progress.clear();
                     write!(out, "{}", table::failure(&case, &error))?;
-                    sound = false;
+                    // A small machine is no failure.
+                    sound &= error.kind() == io::ErrorKind::OutOfMemory;
                 }
             }
             out.flush()?;

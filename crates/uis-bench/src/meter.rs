@@ -37,10 +37,14 @@ impl Span {
         Self { warm_up: (window / 5).min(Duration::from_millis(200)), window }
     }
 
+    /// Longer by this factor, the warm-up as well.
+    pub(crate) fn times(self, factor: u32) -> Self {
+        Self { warm_up: self.warm_up * factor, window: self.window * factor }
+    }
+
     /// Long enough for each of so many flows to have its turn several times.
     pub(crate) fn for_flows(self, flows: usize) -> Self {
-        let times = if flows < 500 { 1 } else { 3 };
-        Self { warm_up: self.warm_up * times, window: self.window * times }
+        self.times(if flows < 500 { 1 } else { 3 })
     }
 }
 

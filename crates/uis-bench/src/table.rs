@@ -1,6 +1,6 @@
 //! The table on the terminal.
 
-use std::io::{self, IsTerminal, Write};
+use std::io;
 
 use crate::case::{Case, Measured, Metric, Summary};
 
@@ -19,7 +19,8 @@ pub(crate) fn legend(runs: usize) -> String {
          uis, in this same process:\n\
          \x20 smoltcp  two bare smoltcp interfaces and two queues between them, on one thread; no sockets, no waiting\n\
          \x20 kernel   this machine's loopback, with its own large packets, whatever the MTU of the line\n\
-         \"one thread\" has server, client and router on one core; \"threads\" has one for each of the three.\n"
+         \"one thread\" has server, client and router on one core; \"threads\" has one for each of the three; \"tokio tasks\" has a\n\
+         task for each, on tokio's runtime of several threads.\n"
     )
 }
 
@@ -53,36 +54,8 @@ pub(crate) fn lines(case: &Case, measured: &Measured) -> String {
 /// The line of a case that has no figures.
 pub(crate) fn failure(case: &Case, error: &io::Error) -> String {
     let label = format!("  {}", case.label);
-    format!("{label:LABEL$}FAILED: {error}\n")
-}
-
-/// What is being done, on standard error, if a person is watching there.
-#[derive(Debug)]
-pub(crate) struct Progress {
-    on: bool,
-}
-
-impl Progress {
-    pub(crate) fn new() -> Self {
-        Self { on: io::stderr().is_terminal() }
-    }
-
-    /// Shows that `done` of `turns` turns of a case are done; clears the line after the last one.
-    pub(crate) fn show(&self, case: &str, done: usize, turns: usize) {
-        self.clear();
-        if self.on && done < turns {
-            // Nobody reading it is no reason to stop.
-            let _ = write!(io::stderr(), "  {case} … {done}/{turns}");
-        }
-    }
-
-    /// Leaves nothing of it on the line.
-    pub(crate) fn clear(&self) {
-        if self.on {
-            // Carriage return, then clear to the end of the line.
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
-    }
+    let what = if error.kind() == io::ErrorKind::OutOfMemory { "left out" } else { "FAILED" };
+    format!("{label:LABEL$}{what}: {error}\n")
 }
 
 fn comparison(name: &str, summary: &Summary, yardstick: &Summary) -> Option<String> {
@@ -112,7 +85,7 @@ pub(crate) fn thousands(value: u64) -> String {
 }
 
 /// Three digits that matter; thousands apart.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if value >= 1_000.0 {
         thousands(value.round() as u64)
     } else if value == 0.0 || value >= 100.0 {

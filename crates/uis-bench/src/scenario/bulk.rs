@@ -59,6 +59,7 @@ fn one(drive: Drive, net: Net, flows: usize) -> Case {
     let mut case = case("bulk", drive.name(), net, flows, metrics, Box::new(subject));
     let plural = if flows == 1 { "flow" } else { "flows" };
     case.label = format!("{}, MTU {}, {flows} {plural}", case.label, net.mtu);
+    let case = case.lasting(if flows < 500 { 1.0 } else { 3.0 }, 0.0);
     let case = match drive {
         Drive::Threads | Drive::Tokio => case,
         _ => case.against(bare::NAME, net.mtu, move |span| {
@@ -89,8 +90,20 @@ pub(super) fn uis(
     span: Span,
     each: impl FnMut(&Internet, Frame) + Send + 'static,
 ) -> io::Result<Reading> {
+    uis_on(Internet::new(), drive, net, flows, span, each)
+}
+
+/// One run over an internet with settings of its own.
+pub(super) fn uis_on(
+    internet: Internet,
+    drive: Drive,
+    net: Net,
+    flows: usize,
+    span: Span,
+    each: impl FnMut(&Internet, Frame) + Send + 'static,
+) -> io::Result<Reading> {
     Meter::measure(span, flows, |meter| {
-        let lab = Lab::new(net, StackConfig::default())?;
+        let lab = Lab::on(internet, net, StackConfig::default())?;
         let listener = lab.server.listen_tcp(lab.at)?;
         let client = fetch_all(lab.clone(), flows, meter.clone());
         lab.run(drive, meter, serve(listener, flows), client, each)

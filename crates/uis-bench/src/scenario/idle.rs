@@ -1,17 +1,16 @@
 //! Many idle connections: what they cost one that is busy, and what they weigh.
 
 use std::io;
-use std::process::Command;
-use std::sync::Arc;
 
 use futures_lite::StreamExt;
 use futures_lite::future::{block_on, try_zip};
 use futures_util::stream::FuturesUnordered;
 use uis::{Internet, StackConfig, TcpListener, TcpStream};
 
+use super::resident::{self, Resident};
 use super::round_trips::{ask, echo};
 use super::{Scenario, case};
-use crate::args::{Options, RESIDENT};
+use crate::args::Options;
 use crate::case::{Case, LATENCIES, MEMORY, Taken};
 use crate::facts;
 use crate::lab::{self, Drive, Lab};
@@ -24,7 +23,7 @@ pub(crate) const IDLE: Scenario = Scenario {
     cases,
 };
 
-const COUNTS: [usize; 3] = [10, 1_000, 10_000];
+const COUNTS: [usize; 4] = [10, 1_000, 10_000, 100_000];
 
 /// How many connections go to one port of the server: there are 16,384 ephemeral ports for them.
 const A_PORT: usize = 10_000;
@@ -32,8 +31,11 @@ const A_PORT: usize = 10_000;
 /// How many handshakes are under way at once; half of them fit into the packets in flight twice over.
 const AT_ONCE: usize = 256;
 
-/// Too few to tell their memory from the process's other doings.
-const TOO_FEW: usize = 1_000;
+/// Fewer do not tell their memory from the process's other doings.
+const ENOUGH: usize = 1_000;
+
+/// What a pair may need, with some to spare.
+const A_PAIR: u64 = 40 << 10;
 
 fn cases(options: &Options) -> Vec<Case> {
     let net = Net::usual(options);
@@ -42,37 +44,68 @@ fn cases(options: &Options) -> Vec<Case> {
         None if options.quick => vec![COUNTS[0], COUNTS[2]],
         None => COUNTS.to_vec(),
     };
-    let beside = |&count: &usize| {
-        let subject = move |span| round_trips(net, count, span).map(Taken::latencies);
-        let mut case = case("idle", "one thread", net, count, LATENCIES, Box::new(subject));
-        case.label = format!("round trips beside {count} idle pairs");
-        case.against("alone", net.mtu, move |span| round_trips(net, 0, span).map(Taken::latencies))
-    };
-    let mut cases: Vec<Case> = counts.iter().map(beside).collect();
-    if let Some(&most) = counts.iter().max().filter(|&&count| count >= TOO_FEW) {
-        for (small, mode) in [(false, "default buffers"), (true, "small buffers")] {
-            let subject = move |_| Ok([weigh(most, small)? / 1e3].into());
-            let mut case = case("idle", mode, net, most, &[MEMORY], Box::new(subject));
-            case.label = format!("one of {most} pairs, {mode}");
+    let mut cases: Vec<Case> = counts.iter().map(|&count| beside(net, Drive::OneThread, count)).collect();
+    let threads = counts.iter().copied().filter(|&count| !options.quick && count <= COUNTS[2]).max();
+    cases.extend(threads.map(|count| beside(net, Drive::Threads, count)));
+    for &count in counts.iter().filter(|&&count| count >= ENOUGH) {
+        // The default ones of a great many are too much for most machines.
+        let modes = [(true, "small buffers"), (false, "default buffers")];
+        for (small, mode) in modes.into_iter().filter(|&(small, _)| small || count <= COUNTS[2]) {
+            let weigh = move |_| {
+                has_room(count)?;
+                Ok([resident::of(Resident::Pairs { count, small })? / 1e3].into())
+            };
+            let mut case =
+                case("idle", mode, net, count, &[MEMORY], Box::new(weigh)).lasting(0.0, set_up(count));
+            case.label = format!("one of {count} pairs, {mode}");
             cases.push(case);
         }
     }
     cases
 }
 
+fn beside(net: Net, drive: Drive, count: usize) -> Case {
+    let subject = move |span| round_trips(net, drive, count, span).map(Taken::latencies);
+    let case = case("idle", drive.name(), net, count, LATENCIES, Box::new(subject));
+    let label = format!("{}, round trips beside {count} idle pairs", drive.name());
+    Case { label, ..case }
+        // Half of the turns are without them.
+        .lasting(1.0, set_up(count) / 2.0)
+        .against("alone", net.mtu, move |span| round_trips(net, drive, 0, span).map(Taken::latencies))
+}
+
+/// About how many seconds so many connections take to be made and forgotten.
+fn set_up(count: usize) -> f64 {
+    count as f64 * 40e-6
+}
+
+/// # Errors
+///
+/// `OutOfMemory` if there is none for so many connections.
+fn has_room(count: usize) -> io::Result<()> {
+    let needed = count as u64 * A_PAIR;
+    match facts::available_bytes() {
+        Some(bytes) if bytes < needed => {
+            let text = format!("{} MB of memory are needed, {} MB are there", needed >> 20, bytes >> 20);
+            Err(io::Error::new(io::ErrorKind::OutOfMemory, text))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Round trips on one connection while `count` others are idle.
-fn round_trips(net: Net, count: usize, span: Span) -> io::Result<Reading> {
-    Meter::measure(span, 1, |meter| {
-        let lab = Lab::new(net, StackConfig::small())?;
-        let idle = block_on(lab.internet.route_until(connect_idle(&lab, count), Internet::deliver))?;
+fn round_trips(net: Net, drive: Drive, count: usize, span: Span) -> io::Result<Reading> {
+    has_room(count)?;
+    let lab = Lab::new(net, StackConfig::small())?;
+    let idle = block_on(lab.internet.route_until(connect_idle(&lab, count), Internet::deliver))?;
+    let reading = Meter::measure(span, 1, |meter| {
         let listener = lab.server.listen_tcp(lab.at)?;
-        let result =
-            lab.run(Drive::OneThread, meter, echo(listener), ask(lab.clone(), meter.clone()), lab::deliver);
-        // Nobody routes any more: do not let 20,000 ends say goodbye to each other.
-        lab.internet.close();
-        drop(idle);
-        result
-    })
+        lab.run(drive, meter, echo(listener), ask(lab.clone(), meter.clone()), lab::deliver)
+    });
+    // Nobody routes any more: do not let 20,000 ends say goodbye to each other.
+    lab.internet.close();
+    drop(idle);
+    reading
 }
 
 /// Both ends of so many connections.
@@ -119,29 +152,16 @@ async fn accept(listener: &TcpListener, count: usize) -> io::Result<Vec<TcpStrea
     Ok(streams)
 }
 
-/// Bytes of a pair, as a fresh process sees them: in this one there is memory of earlier cases to be used again.
-fn weigh(pairs: usize, small: bool) -> io::Result<f64> {
-    let asked = format!("{pairs}{}", if small { ",small" } else { "" });
-    let output = Command::new(std::env::current_exe()?).args([RESIDENT, &asked]).output()?;
-    if !output.status.success() {
-        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        return Err(io::Error::other(message));
-    }
-    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    text.parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, text))
-}
-
-/// What that fresh process does: bytes of one of so many idle pairs.
-pub(crate) fn resident(pairs: usize, small: bool) -> io::Result<f64> {
+/// Bytes of one of so many idle pairs, in a process that has nothing else.
+pub(super) fn weight(pairs: usize, small: bool) -> io::Result<f64> {
     let config = if small { StackConfig::small() } else { StackConfig::default() };
-    let lab = Arc::new(Lab::new(Net::usual(&Options::default()), config)?);
-    let unknown = || io::Error::new(io::ErrorKind::Unsupported, "this system does not tell resident memory");
+    let lab = Lab::new(Net::usual(&Options::default()), config)?;
     // What is allocated once only, and what packets under way need, is there before the first look.
     let route = |count| block_on(lab.internet.route_until(connect_idle(&lab, count), Internet::deliver));
     drop(route(AT_ONCE)?);
-    let before = facts::resident_bytes().ok_or_else(unknown)?;
+    let before = facts::resident_bytes()?;
     let ends = route(pairs)?;
-    let after = facts::resident_bytes().ok_or_else(unknown)?;
+    let after = facts::resident_bytes()?;
     lab.internet.close();
     drop(ends);
     Ok(after.saturating_sub(before) as f64 / pairs as f64)
@@ -154,7 +174,7 @@ mod tests {
 
     #[test]
     fn one_is_busy_beside_the_idle_ones() {
-        patiently(|span| round_trips(Net::usual(&Options::default()), 300, span));
+        patiently(|span| round_trips(Net::usual(&Options::default()), Drive::OneThread, 300, span));
     }
 
     #[test]

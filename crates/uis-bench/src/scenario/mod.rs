@@ -3,10 +3,14 @@
 mod bulk;
 mod capture;
 mod idle;
+mod paths;
+mod resident;
 mod round_trips;
 mod set_ups;
+mod stacks;
 
-pub(crate) use idle::{connect_idle, resident};
+pub(crate) use idle::connect_idle;
+pub(crate) use resident::{Resident, weigh};
 pub(crate) use set_ups::{accept_and_close, dial_and_close};
 
 use crate::args::Options;
@@ -22,8 +26,16 @@ pub(crate) struct Scenario {
 }
 
 /// All of them, in the order of the table.
-pub(crate) const ALL: &[Scenario] =
-    &[bulk::BULK, capture::CAPTURE, round_trips::TCP, round_trips::UDP, set_ups::SET_UPS, idle::IDLE];
+pub(crate) const ALL: &[Scenario] = &[
+    bulk::BULK,
+    capture::CAPTURE,
+    paths::PATHS,
+    round_trips::TCP,
+    round_trips::UDP,
+    set_ups::SET_UPS,
+    idle::IDLE,
+    stacks::STACKS,
+];
 
 /// The cases of a scenario that the options ask for.
 pub(crate) fn asked(scenario: &Scenario, options: &Options) -> Vec<Case> {
@@ -56,12 +68,16 @@ fn case(
         metrics,
         subject,
         yardsticks: Vec::new(),
+        lasts: (1.0, 0.0),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::meter::Span;
 
     fn names(options: &Options) -> Vec<String> {
         ALL.iter().flat_map(|scenario| asked(scenario, options)).map(|case| case.name()).collect()
@@ -88,6 +104,14 @@ mod tests {
     }
 
     #[test]
+    fn quick_is_quick() {
+        let options = Options { quick: true, ..Options::default() };
+        let cases = ALL.iter().flat_map(|scenario| asked(scenario, &options));
+        let seconds: f64 = cases.map(|case| case.seconds(Span::of(crate::QUICK_WINDOW), options.runs)).sum();
+        assert!(seconds < 100.0, "{seconds}");
+    }
+
+    #[test]
     fn options_choose() {
         let options = Options::default();
         let only = |only: &str| names(&Options { only: vec![only.into()], ..options.clone() });
@@ -100,6 +124,9 @@ mod tests {
         let bulk: Vec<_> = one.iter().filter(|name| name.starts_with("bulk")).collect();
         assert!(!bulk.is_empty());
         assert!(bulk.iter().all(|name| name.contains("MTU 4000") && name.contains("3 flows")), "{bulk:?}");
+        let path = Options { loss: Some(0.05), delay: Some(Duration::from_millis(3)), ..options.clone() };
+        let paths: Vec<_> = names(&path).into_iter().filter(|name| name.starts_with("paths")).collect();
+        assert!(paths.len() >= 2 && paths.iter().all(|name| name.contains("5 % loss, 3ms")), "{paths:?}");
         let alone = Options { yardsticks: false, ..options };
         assert!(ALL.iter().all(|s| asked(s, &alone).iter().all(|case| case.yardsticks.is_empty())));
     }
