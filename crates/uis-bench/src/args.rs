@@ -53,6 +53,7 @@ Instead of the time:
 
 Results:
       --json FILE         the rows as JSON as well
+      --compare FILE      how they have changed since an earlier run wrote FILE with --json
   -h, --help              this text
 ";
 
@@ -92,6 +93,7 @@ pub(crate) struct Options {
     pub(crate) pcap_file: Option<PathBuf>,
     pub(crate) pcap_snaplen: Option<u32>,
     pub(crate) json: Option<PathBuf>,
+    pub(crate) compare: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -114,6 +116,7 @@ impl Default for Options {
             pcap_file: None,
             pcap_snaplen: None,
             json: None,
+            compare: None,
         }
     }
 }
@@ -177,6 +180,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             "--pcap-snaplen" => {
                 options.pcap_snaplen = Some(in_range(&name, value()?, 1..=262_144, "1 to 262144")?);
             }
+            "--compare" => options.compare = Some(value()?.into()),
             "--json" => options.json = Some(value()?.into()),
             _ => return Err(unknown),
         }
@@ -297,6 +301,8 @@ mod tests {
             "64",
             "--json",
             "a.json",
+            "--compare",
+            "b.json",
         ]);
         let expect = Options {
             quick: true,
@@ -316,6 +322,7 @@ mod tests {
             pcap_file: Some("a.pcap".into()),
             pcap_snaplen: Some(64),
             json: Some("a.json".into()),
+            compare: Some("b.json".into()),
         };
         assert_eq!(all, expect);
     }

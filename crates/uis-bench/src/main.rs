@@ -3,7 +3,8 @@
 //! A [scenario] has cases. A [case] has a subject, which is uis, and yardsticks: a
 //! [bare pair of smoltcp interfaces](bare), the [kernel's loopback](kernel), or uis itself without the very thing
 //! that the case is about. Each is run in its turn under a [meter], which cuts a window out of the middle of
-//! the run; the figures become lines of a [table] and [rows] of JSON.
+//! the run; the figures become lines of a [table] and [rows] of JSON,
+//! which can be [compared](compare) with those of an earlier run.
 //!
 //! Where the time says little, on a busy machine, [instructions](callgrind) are counted.
 
@@ -11,6 +12,7 @@ mod args;
 mod bare;
 mod callgrind;
 mod case;
+mod compare;
 mod facts;
 mod kernel;
 mod lab;
@@ -28,6 +30,7 @@ use std::time::Duration;
 
 use args::{Command, Options};
 use case::Case;
+use compare::Earlier;
 use meter::Span;
 use progress::Progress;
 
@@ -90,6 +93,7 @@ fn run(options: &Options, out: &mut impl Write) -> io::Result<bool> {
     write!(out, "{}", facts::header())?;
     writeln!(out, "windows  {:?} each, after a warm-up of {:?}\n", span.window, span.warm_up)?;
     write!(out, "{}", table::legend(options.runs))?;
+    let earlier = options.compare.as_deref().map(Earlier::read).transpose()?;
     let planned = |case: &Case| case.seconds(span, options.runs);
     let mut progress = Progress::new(asked.iter().flat_map(|(_, cases)| cases).map(planned).sum());
     let mut rows = Vec::new();
@@ -122,6 +126,9 @@ fn run(options: &Options, out: &mut impl Write) -> io::Result<bool> {
                 rows::write_json(path, &rows)?;
             }
         }
+    }
+    if let Some(earlier) = earlier {
+        write!(out, "{}", earlier.report(&rows))?;
     }
     Ok(sound)
 }

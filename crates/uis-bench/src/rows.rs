@@ -4,40 +4,47 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::case::{Case, Measured, Metric, Summary};
 
 /// One figure. The yardsticks' own figures are rows as well: their mode begins with their name, and they are
 /// themselves compared with nothing.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Row {
-    pub(crate) scenario: &'static str,
+    pub(crate) scenario: String,
     pub(crate) mode: String,
     pub(crate) mtu: u32,
     pub(crate) flows: usize,
-    pub(crate) metric: &'static str,
-    pub(crate) unit: &'static str,
+    pub(crate) metric: String,
+    pub(crate) unit: String,
     /// The median of the runs.
     pub(crate) value: f64,
     pub(crate) min: f64,
     pub(crate) max: f64,
     pub(crate) runs: usize,
     /// The name of the case's main yardstick.
-    pub(crate) yardstick: Option<&'static str>,
+    pub(crate) yardstick: Option<String>,
     /// The value over the yardstick's.
     pub(crate) ratio: Option<f64>,
+}
+
+impl Row {
+    /// What two runs have in common when they have measured the same.
+    pub(crate) fn key(&self) -> (&str, &str, u32, usize, &str) {
+        (&self.scenario, &self.mode, self.mtu, self.flows, &self.metric)
+    }
 }
 
 /// The rows of a case: its own, then those of its yardsticks.
 pub(crate) fn rows(case: &Case, measured: &Measured) -> Vec<Row> {
     let row = |mode: String, mtu, metric: &Metric, summary: &Summary| Row {
-        scenario: case.scenario,
+        scenario: case.scenario.into(),
         mode,
         mtu,
         flows: case.flows,
-        metric: metric.name,
-        unit: metric.unit,
+        metric: metric.name.into(),
+        unit: metric.unit.into(),
         value: summary.value,
         min: summary.min,
         max: summary.max,
@@ -51,7 +58,7 @@ pub(crate) fn rows(case: &Case, measured: &Measured) -> Vec<Row> {
         let main =
             main.and_then(|(known, values)| Some((known.name, values.as_ref().ok()?.metrics.get(at)?)));
         let ratio = main.and_then(|(_, yardstick)| summary.ratio_to(yardstick));
-        let yardstick = ratio.and(main).map(|(name, _)| name);
+        let yardstick = ratio.and(main).map(|(name, _)| name.to_owned());
         rows.push(Row { yardstick, ratio, ..row(case.mode.clone(), case.mtu, metric, summary) });
     }
     for (known, values) in case.yardsticks.iter().zip(&measured.yardsticks) {
@@ -90,9 +97,9 @@ mod tests {
         let rows = rows(&case, &measured);
         assert_eq!(rows.len(), 2);
         assert_eq!((rows[0].mode.as_str(), rows[0].mtu, rows[0].value), ("one thread", 1_500, 2.0));
-        assert_eq!((rows[0].yardstick, rows[0].ratio), (Some("smoltcp"), Some(0.5)));
+        assert_eq!((rows[0].yardstick.as_deref(), rows[0].ratio), (Some("smoltcp"), Some(0.5)));
         assert_eq!((rows[1].mode.as_str(), rows[1].mtu, rows[1].value), ("smoltcp: one thread", 9_000, 4.0));
-        assert_eq!((rows[1].yardstick, rows[1].ratio), (None, None));
+        assert_eq!((rows[1].yardstick.as_deref(), rows[1].ratio), (None, None));
     }
 
     #[test]
@@ -112,6 +119,7 @@ mod tests {
                 .to_owned()
                 + r#""unit":"Gbit/s","value":2.0,"min":1.0,"max":3.0,"runs":3,"yardstick":"smoltcp","ratio":0.5},"#
         );
+        assert_eq!(serde_json::from_str::<Vec<Row>>(&text).unwrap(), rows);
         let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(parsed.as_array().unwrap().len(), 2);
         assert_eq!(parsed[1]["ratio"], serde_json::Value::Null);
