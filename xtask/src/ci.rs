@@ -5,10 +5,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::workspace::Workspace;
-use crate::{Outcome, captures, run, tidy};
+use crate::{Outcome, captures, run, semver, tidy, versions};
 
 /// No single command of a step takes nearly as long, unless it hangs.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
+/// What an optimized simulation gets through in half a minute.
+const OPTIMIZED_SEEDS: &str = "0..1000";
 
 /// A check with a name.
 struct Step {
@@ -18,18 +20,20 @@ struct Step {
     check: fn(&Workspace) -> Outcome,
 }
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 13] = [
     Step { name: "format", slow: false, check: format },
     Step { name: "tidy", slow: false, check: |workspace| tidy::run(workspace, &[]) },
     Step { name: "lints", slow: false, check: lints },
     Step { name: "tests", slow: false, check: tests },
-    Step { name: "replay", slow: true, check: replay },
+    Step { name: "optimized", slow: true, check: optimized },
     Step { name: "docs", slow: true, check: docs },
     Step { name: "features", slow: true, check: features },
-    Step { name: "rust version", slow: true, check: rust_version },
+    Step { name: "rust version", slow: true, check: versions::newest },
+    Step { name: "old versions", slow: true, check: versions::oldest },
     Step { name: "captures", slow: true, check: |workspace| captures::run(workspace, &[]) },
     Step { name: "instructions", slow: true, check: instructions },
     Step { name: "dependencies", slow: true, check: dependencies },
+    Step { name: "semver", slow: true, check: |workspace| semver::run(workspace, &[]) },
 ];
 
 /// Runs all steps, the failed ones notwithstanding, and ends with a table of them.
@@ -72,11 +76,12 @@ fn tests(workspace: &Workspace) -> Outcome {
     cargo(workspace, &["test", "--workspace", "--all-features"])
 }
 
-/// Optimized, the same seed still gives the same packets: the test that compares them with those on record has run in a
-/// debug build, as one of the tests.
-fn replay(workspace: &Workspace) -> Outcome {
+/// What a user's program would have of it, without overflow checks and assertions: the simulation again, on more seeds;
+/// and the same seed still gives the packets on record, with which the tests have compared those of a debug build.
+fn optimized(workspace: &Workspace) -> Outcome {
     let mut command = run::cargo(workspace);
-    command.args(["test", "--release", "--package", "uis-sim", "--test", "pinned"]);
+    command.args(["test", "--release", "--package", "uis", "--package", "uis-sim", "--all-features"]);
+    command.args(["--test", "simulation", "--test", "pinned"]).env("UIS_SEEDS", OPTIMIZED_SEEDS);
     // Without what takes long to compile and changes no result.
     command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     checked(command)
@@ -88,77 +93,32 @@ fn docs(workspace: &Workspace) -> Outcome {
     checked(command)
 }
 
-/// Every crate for others compiles alone: with nothing, with its defaults, with each feature by itself. In
-/// a build of the workspace, what one crate forgets to ask for another may have asked for.
+/// Every crate for others compiles alone, with each set of its features. In a build of the workspace, what one crate
+/// forgets to ask for another may have asked for.
 fn features(workspace: &Workspace) -> Outcome {
     let mut failures = Vec::new();
     for member in workspace.members().iter().filter(|member| member.is_public()) {
-        let features = member.features();
-        let mut choices = vec![vec!["--no-default-features"]];
-        if !features.is_empty() {
-            choices.push(vec![]);
-        }
-        choices.extend(features.iter().map(|feature| vec!["--no-default-features", "--features", *feature]));
-        for choice in choices {
+        for set in power_set(&member.features()) {
+            let features = set.join(",");
             let mut command = run::cargo(workspace);
             // Clippy, for it denies the warnings of this crate without building its dependencies anew.
-            command.args(["clippy", "--quiet", "--package", member.name()]).args(&choice);
-            command.args(["--", "-D", "warnings"]);
-            println!("{} {}", member.name(), choice.join(" "));
+            command.args(["clippy", "--quiet", "--package", member.name(), "--no-default-features"]);
+            command.args(["--features", &features, "--", "-D", "warnings"]);
+            println!("{} [{features}]", member.name());
             failures.extend(run::within(LIMIT, command).err());
         }
     }
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
 
-/// The manifest's `rust-version` is enough for every dependency; for our own code, clippy's
-/// `incompatible_msrv` sees to it. Where that very toolchain is installed, it gets to compile all.
-fn rust_version(workspace: &Workspace) -> Outcome {
-    let msrv = workspace.msrv()?;
-    let mut command = run::cargo(workspace);
-    command.args(["metadata", "--format-version", "1", "--all-features", "--locked"]);
-    let wanting = demanding(&run::output(command)?, version(msrv));
-    if !wanting.is_empty() {
-        return Err(format!("Rust {msrv} is not enough for: {}", wanting.join(", ")));
-    }
-    let toolchain = format!("+{msrv}");
-    if run::is_there("cargo", &[&toolchain, "--version"]) {
-        let mut command = Command::new("cargo");
-        // As `cargo xtask` was started by another toolchain's cargo, which says so to its children.
-        command.current_dir(workspace.root()).env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
-        command.env_remove("RUSTC").env_remove("RUSTDOC").args([
-            &toolchain,
-            "check",
-            "--workspace",
-            "--all-features",
-        ]);
-        checked(command)
-    } else {
-        println!("Rust {msrv} is not installed: only the dependencies' demands are checked");
-        Ok(())
-    }
-}
-
-/// The packages of `cargo metadata` that need a newer Rust. Reads just the two fields of each that matter,
-/// which come in this order, rather than have a JSON parser compiled for it.
-fn demanding(metadata: &str, msrv: [u32; 2]) -> Vec<String> {
-    let mut found = Vec::new();
-    for package in metadata.split("\"manifest_path\":\"").skip(1) {
-        let field = |name: &str| Some(package.split_once(name)?.1.split('"').next().unwrap_or_default());
-        let Some(needed) = field("\"rust_version\":\"") else { continue };
-        if version(needed) > msrv {
-            let manifest = package.split('"').next().unwrap_or_default();
-            let name = manifest.rsplit(['/', '\\']).nth(1).unwrap_or(manifest);
-            found.push(format!("{name} ({needed})"));
-        }
-    }
-    found
-}
-
-/// Major and minor.
-fn version(text: &str) -> [u32; 2] {
-    let mut parts = text.split('.').map(|part| part.parse().unwrap_or(0));
-    [parts.next().unwrap_or(0), parts.next().unwrap_or(0)]
+/// All subsets. The number of features is small, or this will be too much, and the step's time will say so.
+fn power_set<'a>(features: &[&'a str]) -> Vec<Vec<&'a str>> {
+    features.iter().fold(vec![vec![]], |mut sets, feature| {
+        let with = sets.iter().map(|set| set.iter().chain([feature]).copied().collect());
+        let with: Vec<_> = with.collect();
+        sets.extend(with);
+        sets
+    })
 }
 
 /// No count of instructions has grown much. Those on record are of one architecture.
@@ -200,7 +160,7 @@ fn cargo(workspace: &Workspace, arguments: &[&str]) -> Outcome {
     checked(command)
 }
 
-fn checked(command: Command) -> Outcome {
+pub(crate) fn checked(command: Command) -> Outcome {
     println!("{}", run::show(&command));
     run::within(LIMIT, command)
 }
@@ -210,16 +170,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packages_that_need_a_newer_rust_are_found() {
-        let package = |name: &str, version: &str| {
-            format!(
-                "{{\"name\":\"{name}\",\"manifest_path\":\"/r/{name}-1.0.0/Cargo.toml\",\"rust_version\":{version}}}"
-            )
-        };
-        let metadata =
-            [package("old", "\"1.63\""), package("any", "null"), package("new", "\"1.92.0\"")].join(",");
-        assert_eq!(demanding(&metadata, version("1.91")), ["new-1.0.0 (1.92.0)"]);
-        assert_eq!(demanding(&metadata, version("1.92")), [""; 0]);
-        assert_eq!(demanding(&metadata, version("1.9")), ["old-1.0.0 (1.63)", "new-1.0.0 (1.92.0)"]);
+    fn every_set_of_features_is_there_once() {
+        assert_eq!(power_set(&[]), [[""; 0]]);
+        let sets = power_set(&["a", "b", "c"]);
+        let shown: Vec<_> = sets.iter().map(|set| set.concat()).collect();
+        assert_eq!(shown, ["", "a", "b", "ab", "c", "ac", "bc", "abc"]);
     }
 }

@@ -3,6 +3,7 @@
 //! - `ci` is everything that must hold before a change lands, in one command: CI runs this very one.
 //! - `tidy` checks the repository itself: its documents, manifests and sources against each other.
 //! - `captures` runs the examples and takes the packets that they captured apart.
+//! - `semver` compares the public interface with that of a release.
 //! - `bench` launches the benchmarks, optimized.
 //!
 //! Kept light: what compiles before a chore can start is a wait for everybody.
@@ -10,7 +11,9 @@
 mod captures;
 mod ci;
 mod run;
+mod semver;
 mod tidy;
+mod versions;
 mod workspace;
 
 use std::process::ExitCode;
@@ -20,11 +23,12 @@ use workspace::Workspace;
 const HELP: &str = "\
 usage: cargo xtask COMMAND [ARGUMENTS]
 
-  ci [--fast]           all that must hold: format, lints, docs, tests, replay, features, examples, captures, tidy;
-                        --fast leaves out what takes long: replay, docs, features, captures, instructions,
-                        dependencies
+  ci [--fast]           all that must hold: format, tidy, lints, tests, tests optimized, docs, features, the oldest
+                        compiler and dependencies, captures, instructions, licences, semver; --fast is the first four
   tidy                  README, manifests, documents and sources agree with each other
   captures [FILE...]    run every example and check the packets it captured; or check these pcap files
+  semver [TAG]          whether the version says what has changed in the public interface since this release, or the
+                        last one; needs cargo-semver-checks
   bench [ARGUMENTS]     run the benchmarks; `cargo xtask bench --help` lists their arguments
   help                  this text
 ";
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
         }
         "ci" => Workspace::find().and_then(|workspace| ci::run(&workspace, arguments)),
         "tidy" => Workspace::find().and_then(|workspace| tidy::run(&workspace, arguments)),
+        "semver" => Workspace::find().and_then(|workspace| semver::run(&workspace, arguments)),
         "captures" => Workspace::find().and_then(|workspace| captures::run(&workspace, arguments)),
         "bench" => Workspace::find().and_then(|workspace| bench(&workspace, arguments)),
         other => Err(format!("no such command: {other}\n\n{HELP}")),
