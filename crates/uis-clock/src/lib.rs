@@ -50,6 +50,8 @@ mod sleep;
 mod system;
 #[cfg(feature = "tokio")]
 mod tokio_clock;
+#[doc(hidden)]
+pub mod unwind;
 mod virtual_clock;
 
 pub use clock::{Clock, TimerGuard};

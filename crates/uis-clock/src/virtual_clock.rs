@@ -1,10 +1,8 @@
 //! Time that is moved by hand, or by an executor that has nothing else to do.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 
 use crate::queue::{TimerKey, TimerQueue};
+use crate::unwind::Panics;
 use crate::{Clock, Instant, SharedClock, TimerGuard};
 
 /// Time that stands still until it is moved.
@@ -124,9 +123,9 @@ impl VirtualClock {
     /// ```
     pub fn advance(&self, d: Duration) {
         let target = self.now() + d;
-        let mut panic = None;
-        while self.inner.step(target, Some(target), &mut panic).is_some() {}
-        go_on_panicking(panic);
+        let mut panics = Panics::default();
+        while self.inner.step(target, Some(target), &mut panics).is_some() {}
+        panics.resume();
     }
 
     /// Moves the time to the next deadline, fires what is due there, and returns the new time; `None` if
@@ -148,9 +147,9 @@ impl VirtualClock {
     /// assert_eq!(clock.advance_to_next(), None);
     /// ```
     pub fn advance_to_next(&self) -> Option<Instant> {
-        let mut panic = None;
-        let now = self.inner.step(LAST, None, &mut panic);
-        go_on_panicking(panic);
+        let mut panics = Panics::default();
+        let now = self.inner.step(LAST, None, &mut panics);
+        panics.resume();
         now
     }
 
@@ -279,7 +278,7 @@ impl Inner {
 
     /// Moves to the next deadline that is not after `limit` and fires what is due there; if there is
     /// none, moves to `rest`. Fires the others when a waker panics, and keeps the first panic.
-    fn step(&self, limit: Instant, rest: Option<Instant>, panic: &mut Option<Payload>) -> Option<Instant> {
+    fn step(&self, limit: Instant, rest: Option<Instant>, panics: &mut Panics) -> Option<Instant> {
         let (now, due) = {
             // Looking for a deadline and moving the time are one: who arms a timer after the look sees
             // the new time.
@@ -294,10 +293,8 @@ impl Inner {
         for key in due {
             // One by one, since a waker may disarm a timer that is due after it.
             let waker = self.timers.lock().remove(key);
-            if let Some(waker) = waker
-                && let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake()))
-            {
-                panic.get_or_insert(payload);
+            if let Some(waker) = waker {
+                panics.catch(|| waker.wake());
             }
         }
         Some(now)
@@ -353,14 +350,6 @@ impl fmt::Debug for VirtualClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let timers = self.inner.timers.lock().len();
         f.debug_struct("VirtualClock").field("now", &self.now()).field("timers", &timers).finish()
-    }
-}
-
-type Payload = Box<dyn Any + Send>;
-
-fn go_on_panicking(panic: Option<Payload>) {
-    if let Some(payload) = panic {
-        resume_unwind(payload);
     }
 }
 

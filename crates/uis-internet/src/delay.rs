@@ -10,7 +10,7 @@ use uis_vnic::{DropReason, Frame, Undelivered};
 
 use crate::InternetStats;
 use crate::inner::Inner;
-use crate::unwind::Panics;
+use uis_clock::unwind::Panics;
 
 /// Frames by when they are due, and among equals in the order in which they came.
 #[derive(Default)]

@@ -82,7 +82,6 @@ mod route;
 mod routes;
 mod spawn;
 mod stats;
-mod unwind;
 mod wakers;
 
 pub use builder::{DEFAULT_MAX_IN_FLIGHT, InternetBuilder};

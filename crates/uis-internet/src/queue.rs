@@ -10,8 +10,8 @@ use uis_vnic::{DropReason, Frame, SendError};
 
 use crate::InternetStats;
 use crate::bulk::is_bulk;
-use crate::unwind::Panics;
 use crate::wakers::{Receivers, RoomLine};
+use uis_clock::unwind::Panics;
 
 pub(crate) struct Queue {
     state: Mutex<State>,

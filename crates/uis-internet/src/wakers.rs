@@ -6,27 +6,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::task::Waker;
 
-use crate::unwind::Panics;
-
-/// Wakers that are due.
-#[derive(Debug, Default)]
-#[must_use = "wakers that are not woken are lost"]
-pub(crate) struct Wakeup {
-    // Nearly always there is one; more than that cost an allocation.
-    first: Option<Waker>,
-    rest: Vec<Waker>,
-}
-
-impl Wakeup {
-    /// Wakes them in order. One that panics does not keep the others from being woken.
-    pub(crate) fn wake(self) {
-        let mut panics = Panics::default();
-        for waker in self.first.into_iter().chain(self.rest) {
-            panics.catch(|| waker.wake());
-        }
-        panics.resume();
-    }
-}
+use uis_vnic::wakers::Wakeup;
 
 /// The receivers that found the queue empty, each under a key of its own, so that a cancelled one leaves nothing
 /// behind.
@@ -72,11 +52,9 @@ impl Receivers {
 
     /// All of them: whoever comes first takes the frames, and no wake-up is lost with one that is cancelled.
     pub(crate) fn drain(&mut self) -> Wakeup {
-        match self.waiting.len() {
-            0 => Wakeup::default(),
-            1 => Wakeup { first: self.waiting.pop().map(|(_, waker)| waker), rest: Vec::new() },
-            _ => Wakeup { first: None, rest: self.waiting.drain(..).map(|(_, waker)| waker).collect() },
-        }
+        let mut wakeup = Wakeup::default();
+        wakeup.extend(self.waiting.drain(..).map(|(_, waker)| waker));
+        wakeup
     }
 }
 

@@ -18,8 +18,8 @@ use crate::paths::Paths;
 use crate::stats::Counters;
 use crate::tcp::{End, Table};
 use crate::timers::{Timer, Timers};
-use crate::unwind::Panics;
 use crate::{rng, udp};
+use uis_clock::unwind::Panics;
 
 /// What incomplete datagrams may hold.
 const REASSEMBLY_LIMIT: usize = 4 << 20;

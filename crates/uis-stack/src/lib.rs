@@ -34,8 +34,6 @@ mod stats;
 mod tcp;
 mod timers;
 mod udp;
-mod unwind;
-mod wakers;
 mod wire;
 
 pub use config::{Congestion, Keepalive, StackConfig};

@@ -64,9 +64,9 @@ mod network;
 mod pair;
 mod port;
 pub mod rfc1071;
-mod unwind;
 mod vnic;
-mod wakers;
+#[doc(hidden)]
+pub mod wakers;
 
 pub use device::{RxToken, TxToken};
 pub use error::{DropReason, SendError, Undelivered};

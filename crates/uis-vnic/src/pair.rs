@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, OnceLock};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use parking_lot::Mutex;
 use uis_clock::SharedClock;
 
-use crate::unwind::Panics;
-use crate::wakers::Wakers;
+use crate::wakers::{WakerSet, wait};
 use crate::{DropReason, Frame, SendError, Vnic, VnicNetwork, WeakVnic};
+use uis_clock::unwind::Panics;
 
 /// How many frames may wait in one direction while another one is being delivered.
 const CAPACITY: usize = 1024;
@@ -71,7 +71,7 @@ struct State {
     /// Somebody is delivering, and goes on until the queue is empty. So when nobody is, it is empty.
     delivering: bool,
     queue: VecDeque<Frame>,
-    waiting: Wakers,
+    waiting: WakerSet,
 }
 
 impl VnicNetwork for Wire {
@@ -101,13 +101,16 @@ impl VnicNetwork for Wire {
     }
 
     fn on_room(&self, waker: &Waker) {
-        let waker = waker.clone();
-        let mut state = self.state.lock();
-        let spare = if state.queue.len() < CAPACITY { Some(waker) } else { state.waiting.insert(waker) };
-        let room = state.queue.len() < CAPACITY;
-        drop(state);
-        if room && let Some(waker) = spare {
-            waker.wake();
+        let room = wait(waker, |waiting| {
+            let mut state = self.state.lock();
+            if state.queue.len() < CAPACITY {
+                return Poll::Ready(());
+            }
+            state.waiting.insert(waiting);
+            Poll::Pending
+        });
+        if room.is_ready() {
+            waker.wake_by_ref();
         }
     }
 
@@ -131,7 +134,7 @@ impl Wire {
                 state.waiting.take()
             };
             drop(state);
-            woken.wake(panics);
+            panics.catch(|| woken.wake());
             let Some(frame) = frame else { return };
             // One that is refused is counted by the Vnic that refuses it.
             panics.catch(|| drop(end.inject_frame(frame)));

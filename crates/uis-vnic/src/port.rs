@@ -11,9 +11,8 @@ use std::task::{Context, Poll};
 use parking_lot::Mutex;
 
 use crate::device::Outgoing;
-use crate::unwind::Panics;
 use crate::vnic::HookId;
-use crate::wakers::Wakers;
+use crate::wakers::{WakerSet, wait};
 use crate::{Dispatcher, Frame, SendError, Vnic};
 
 /// A raw-packet endpoint on a [`Vnic`]: a TUN device for code in the same process, and a [`smoltcp::phy::Device`].
@@ -83,7 +82,7 @@ struct Shared {
 #[derive(Default)]
 struct Incoming {
     queue: VecDeque<Frame>,
-    readers: Wakers,
+    readers: WakerSet,
     closed: bool,
 }
 
@@ -260,16 +259,14 @@ impl Shared {
         cx: &mut Context<'_>,
         mut ready: impl FnMut(&mut Incoming) -> Poll<T>,
     ) -> Poll<T> {
-        if let Poll::Ready(value) = ready(&mut self.incoming.lock()) {
-            return Poll::Ready(value);
-        }
-        let waker = cx.waker().clone(); // foreign code, so not under the lock
-        let mut incoming = self.incoming.lock();
-        let result = ready(&mut incoming);
-        let spare = if result.is_ready() { Some(waker) } else { incoming.readers.insert(waker) };
-        drop(incoming);
-        drop(spare);
-        result
+        wait(cx.waker(), |waiting| {
+            let mut incoming = self.incoming.lock();
+            let polled = ready(&mut incoming);
+            if polled.is_pending() {
+                incoming.readers.insert(waiting);
+            }
+            polled
+        })
     }
 
     fn close(&self) {
@@ -277,9 +274,7 @@ impl Shared {
         incoming.closed = true;
         let readers = incoming.readers.take();
         drop(incoming);
-        let mut panics = Panics::default();
-        readers.wake(&mut panics);
-        panics.resume();
+        readers.wake();
     }
 }
 
@@ -298,8 +293,6 @@ impl Dispatcher for Shared {
         incoming.queue.push_back(frame);
         let readers = incoming.readers.take();
         drop(incoming);
-        let mut panics = Panics::default();
-        readers.wake(&mut panics);
-        panics.resume();
+        readers.wake();
     }
 }

@@ -10,8 +10,8 @@ use std::task::Waker;
 use parking_lot::{Mutex, RwLock};
 use uis_clock::{Instant, SharedClock};
 
-use crate::unwind::Panics;
 use crate::{Dispatcher, DropReason, Frame, SendError, Undelivered, VnicId, VnicNetwork, header};
+use uis_clock::unwind::Panics;
 
 /// The MTU of Ethernet, in bytes: the usual choice.
 pub const MTU_ETHERNET: u32 = 1500;

@@ -15,9 +15,9 @@ use super::flow::{End, Flow};
 use super::stream::TcpStream;
 use crate::Stack;
 use crate::host::{Host, StackHandle};
-use crate::unwind::Panics;
-use crate::wakers::{WakerSet, Wakeup, wait};
 use crate::{ToEndpoint, endpoint};
+use uis_clock::unwind::Panics;
+use uis_vnic::wakers::{WakerSet, Wakeup, wait};
 
 /// The connections that have come to a listener and were not accepted yet.
 #[derive(Debug)]

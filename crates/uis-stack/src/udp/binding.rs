@@ -12,8 +12,8 @@ use super::UdpMeta;
 use super::queue::Queue;
 use crate::endpoint::{check_peer, invalid, shown};
 use crate::host::Host;
-use crate::wakers::{Waiting, WakerSet, Wakeup, wait};
 use crate::wire::{DiscardReason, Packet, UdpDatagram};
+use uis_vnic::wakers::{Waiting, WakerSet, Wakeup, wait};
 
 /// What is bound at an address.
 #[derive(Debug)]

@@ -13,8 +13,8 @@ use super::{Binding, UdpMeta};
 use crate::endpoint::invalid;
 use crate::fragment::split;
 use crate::host::{Host, not_ours};
-use crate::wakers::{Waiting, Wakeup, wait};
 use crate::wire::{self, IPV4_HEADER, IPV6_HEADER, UDP_HEADER, UdpFields};
+use uis_vnic::wakers::{Waiting, Wakeup, wait};
 
 /// The longest payload to IPv4, and to IPv6: the packet is no longer than the largest MTU of an interface. The length
 /// field of IPv6 could say a little more.

@@ -26,8 +26,8 @@ use crate::tcp::engine::Engine;
 use crate::tcp::listener::Backlog;
 use crate::tcp::options::Settings;
 use crate::tcp::table::FlowKey;
-use crate::wakers::{WakerSet, Wakeup, wait};
 use crate::wire::{DiscardReason, Packet, TcpSegment, flags};
+use uis_vnic::wakers::{WakerSet, Wakeup, wait};
 
 /// A connection, from the SYN to the end of its last handle.
 #[derive(Debug)]

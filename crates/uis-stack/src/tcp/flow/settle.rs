@@ -11,7 +11,7 @@ use crate::host::Host;
 use crate::tcp::device::Outbox;
 use crate::tcp::time_wait::Closed;
 use crate::timers::Timer;
-use crate::unwind::Panics;
+use uis_clock::unwind::Panics;
 
 impl State {
     /// Draws the consequences of what has just happened to the engine.
