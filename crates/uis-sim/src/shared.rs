@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use uis_clock::VirtualClock;
-use uis_internet::Internet;
+use uis_internet::{Internet, InternetStats};
 use uis_pcap::PcapTrace;
 use uis_stack::{Connection, Stack, TcpState, WeakStack};
 use uis_vnic::Frame;
@@ -97,13 +97,13 @@ impl Shared {
         self.record(frame.packet());
         let sent = frame.sent_by().is_some();
         let before = internet.stats();
-        hook(internet, frame);
+        hook(internet, frame); // till then it counts as held back
         let after = internet.stats();
         let fate = if !sent {
             Fate::Passed
         } else if after.dropped_total() > before.dropped_total() {
             Fate::Undeliverable
-        } else if after.withheld() > before.withheld() {
+        } else if held_back(&after) >= held_back(&before) {
             Fate::Withheld
         } else {
             Fate::Passed
@@ -167,6 +167,12 @@ impl Shared {
         text.push_str(&replay::hint(self.seed));
         text
     }
+}
+
+/// How many packets are with nobody but the router; copies that it has delivered are subtracted, also if that is less than 0.
+fn held_back(stats: &InternetStats) -> i64 {
+    let told_of = stats.delivered + stats.dropped_total() + stats.queued + stats.held;
+    stats.sent as i64 - told_of as i64
 }
 
 /// A connection, and what it waits for.

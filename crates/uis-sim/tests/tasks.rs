@@ -182,6 +182,38 @@ fn the_last_packets_arrive() {
     assert!(stats.delivered >= 6, "{stats:?}");
 }
 
+/// Also when copies are about, which count as deliveries of their own.
+#[test]
+fn the_log_marks_what_did_not_arrive() {
+    let log = run(async |sim| {
+        let (server, client) = (sim.host("10.0.0.1").unwrap(), sim.host("10.0.0.2").unwrap());
+        let socket = server.listen_udp("10.0.0.1:7").unwrap();
+        let to_server = client.listen_udp("10.0.0.2:7").unwrap();
+        sim.set_router(|internet, frame| match frame.packet().last() {
+            Some(b'd') => {
+                internet.deliver(frame.clone())?;
+                internet.deliver_after(frame, Duration::from_millis(1))
+            }
+            Some(b'l') => Ok(()),
+            Some(b'h') => internet.deliver_after(frame, Duration::from_millis(1)),
+            _ => internet.deliver(frame),
+        });
+        for kind in *b"xdldxlhl" {
+            to_server.send_to(&[kind], "10.0.0.1:7").await.unwrap();
+        }
+        to_server.send_to(b"x", "10.0.0.9:7").await.unwrap();
+        let mut buf = [0];
+        for _ in 0..7 {
+            socket.recv_from(&mut buf).await.unwrap();
+        }
+        sim.packet_log()
+    });
+    let mark = |line: &String| line.rsplit("length 1").next().unwrap().to_owned();
+    let lost = " (not delivered)";
+    let marks: Vec<String> = log.iter().map(mark).collect();
+    assert_eq!(marks, ["", "", lost, "", "", lost, "", lost, " (undeliverable)"], "{log:#?}");
+}
+
 #[test]
 fn wakes_from_other_threads_count() {
     // The clock cannot know of the thread, so something has to keep the time from being asked for.
