@@ -56,6 +56,16 @@ impl TimerQueue {
         self.timers.len()
     }
 
+    /// How many timers are for `at` or earlier.
+    pub(crate) fn len_until(&self, at: Instant) -> usize {
+        match self.timers.last_key_value() {
+            Some((last, _)) if last.deadline > at => {
+                self.timers.keys().take_while(|key| key.deadline <= at).count()
+            }
+            _ => self.len(),
+        }
+    }
+
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.timers.first_key_value().map(|(key, _)| key.deadline)
     }

@@ -171,6 +171,23 @@ impl VirtualClock {
         Some(next.max(self.now()))
     }
 
+    /// How many timers are armed. One for [`Instant::MAX`] is not counted.
+    ///
+    /// ```
+    /// use std::task::Waker;
+    /// use uis_clock::{Clock, Instant, VirtualClock};
+    ///
+    /// let clock = VirtualClock::new();
+    /// let timer = clock.wake_at(Instant::from_secs(9), Waker::noop());
+    /// let _never = clock.wake_at(Instant::MAX, Waker::noop());
+    /// assert_eq!(clock.timers(), 1);
+    /// drop(timer);
+    /// assert_eq!(clock.timers(), 0);
+    /// ```
+    pub fn timers(&self) -> usize {
+        self.inner.timers.lock().len_until(LAST)
+    }
+
     /// How many of the armed timers are a program's that waits for just that time, in a [`Sleep`](crate::Sleep) or a
     /// [`Timeout`](crate::Timeout). The others are upkeep, and do not promise that anything will come of them: two
     /// hosts may probe each other for ever. One for [`Instant::MAX`] is not counted.

@@ -197,6 +197,10 @@ impl Host {
         self.timers.set(at, timer, &self.clock, &self.alarm);
     }
 
+    pub(crate) fn next_alarm(&self) -> Option<Instant> {
+        self.timers.next_alarm()
+    }
+
     /// Runs the timers that are due.
     fn on_alarm(&self) {
         self.timers.alarm_fired();

@@ -95,7 +95,7 @@ impl Host {
             return false;
         };
         // RFC 5927 §4.1: one who guesses must guess the sequence number too.
-        if flow.inspect(|engine| engine.may_have_sent(seq)) != Some(true) {
+        if flow.inspect(|engine, _| engine.may_have_sent(seq)) != Some(true) {
             return false;
         }
         match (kind, kind.io_kind()) {

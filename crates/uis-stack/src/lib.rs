@@ -47,7 +47,7 @@ pub use net::{
 pub use stack::{Stack, WeakStack};
 pub use stats::StackStats;
 pub use tcp::{
-    Connect, Connection, Incoming, OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpState, TcpStream,
+    Connect, Connection, Incoming, OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpState, TcpStream, TcpTimer,
 };
 pub use udp::{UdpMeta, UdpSocket};
 pub use wire::DiscardReason;

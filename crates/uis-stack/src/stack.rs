@@ -5,7 +5,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 
-use uis_clock::SharedClock;
+use uis_clock::{Instant, SharedClock};
 use uis_vnic::{Dispatcher, Vnic};
 
 use crate::config::StackConfig;
@@ -227,7 +227,33 @@ impl Stack {
     #[must_use]
     pub fn stats(&self) -> StackStats {
         let host = self.host();
-        host.stats.read(host.tcp.len(), host.tcp.time_wait.len())
+        let reassembling = host.reassembly.lock().len();
+        host.stats.read(host.tcp.len(), host.tcp.time_wait.len(), reassembling)
+    }
+
+    /// When the stack looks at its timers next, though nobody calls it and no packet arrives; `None` if it has none.
+    /// There may turn out to be nothing to do then. What it is waiting for, [`connections`](Self::connections) and
+    /// [`stats`](Self::stats) say.
+    ///
+    /// ```
+    /// # use uis_vnic::{MTU_ETHERNET, Vnic};
+    /// # use uis_clock::{Instant, VirtualClock};
+    /// # use uis_stack::{Stack, TcpTimer};
+    /// # use std::{future::Future, pin::pin, task::{Context, Waker}};
+    /// let clock = VirtualClock::new();
+    /// let (vnic, _nobody) = Vnic::pair(MTU_ETHERNET, &clock)?;
+    /// let stack = Stack::new(vnic, ["10.0.0.1".parse().unwrap()])?;
+    /// assert_eq!(stack.next_deadline(), None);
+    ///
+    /// let mut dial = pin!(stack.dial_tcp("10.0.0.2:80"));
+    /// let _ = dial.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    /// assert_eq!(stack.next_deadline(), Some(Instant::from_secs(1)));
+    /// assert_eq!(stack.connections()[0].timer, TcpTimer::Retransmit);
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.host().next_alarm()
     }
 
     /// Whether the stack is closed.

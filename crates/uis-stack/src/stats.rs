@@ -19,6 +19,8 @@ pub struct StackStats {
     pub connections: u64,
     /// Connections in TIME-WAIT.
     pub time_wait: u64,
+    /// Datagrams of which fragments are still missing.
+    pub reassembling: u64,
     discarded: [u64; DiscardReason::ALL.len()],
     not_sent: [u64; DropReason::ALL.len()],
 }
@@ -50,6 +52,7 @@ impl fmt::Debug for StackStats {
         let mut s = f.debug_struct("StackStats");
         s.field("received", &self.received).field("sent", &self.sent);
         s.field("connections", &self.connections).field("time_wait", &self.time_wait);
+        s.field("reassembling", &self.reassembling);
         for &why in DiscardReason::ALL.iter().filter(|&&why| self.discarded(why) > 0) {
             s.field(&format!("discarded: {why}"), &self.discarded(why));
         }
@@ -90,12 +93,13 @@ impl Counters {
         self.not_sent[why as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn read(&self, connections: usize, time_wait: usize) -> StackStats {
+    pub(crate) fn read(&self, connections: usize, time_wait: usize, reassembling: usize) -> StackStats {
         StackStats {
             received: self.received.load(Ordering::Relaxed),
             sent: self.sent.load(Ordering::Relaxed),
             connections: connections as u64,
             time_wait: time_wait as u64,
+            reassembling: reassembling as u64,
             discarded: std::array::from_fn(|i| self.discarded[i].load(Ordering::Relaxed)),
             not_sent: std::array::from_fn(|i| self.not_sent[i].load(Ordering::Relaxed)),
         }

@@ -90,6 +90,11 @@ impl Timers {
         }
     }
 
+    /// When the alarm goes off.
+    pub(crate) fn next_alarm(&self) -> Option<Instant> {
+        self.alarm.lock().at
+    }
+
     /// Forgets all of them.
     pub(crate) fn clear(&self) {
         let timers = std::mem::take(&mut self.due.lock().timers);

@@ -298,8 +298,8 @@ pub use uis_stack::TokioNet;
 pub use uis_stack::{
     Accept, AsyncIoListener, AsyncIoNet, AsyncIoStream, AsyncIoUdpSocket, Congestion, Connect, Connection,
     Connector, Datagrams, Dial, DiscardReason, Incoming, Keepalive, Listen, ListenConfig, OwnedReadHalf,
-    OwnedWriteHalf, Stack, StackConfig, StackStats, TcpListener, TcpState, TcpStream, ToEndpoint, UdpMeta,
-    UdpSocket, WeakStack,
+    OwnedWriteHalf, Stack, StackConfig, StackStats, TcpListener, TcpState, TcpStream, TcpTimer, ToEndpoint,
+    UdpMeta, UdpSocket, WeakStack,
 };
 
 #[doc(inline)]

@@ -133,6 +133,11 @@ impl Reassembly {
         Ok(None)
     }
 
+    /// How many datagrams are not complete.
+    pub(crate) fn len(&self) -> usize {
+        self.datagrams.len()
+    }
+
     /// When [`expire`](Self::expire) has something to do.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.datagrams.values().map(|datagram| datagram.deadline).min()

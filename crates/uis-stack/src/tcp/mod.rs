@@ -32,7 +32,7 @@ pub(crate) use engine::{Engine, Setup};
 pub(crate) use flow::{End, Flow};
 pub(crate) use listener::Backlog;
 pub use listener::{Incoming, TcpListener};
-pub use options::{Connection, TcpState};
+pub use options::{Connection, TcpState, TcpTimer};
 pub use split::{OwnedReadHalf, OwnedWriteHalf};
 pub use stream::TcpStream;
 pub(crate) use table::{FlowKey, KeyHasher, Table};

@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use uis_clock::Instant;
+
 use super::flow::Flow;
 use super::stream::TcpStream;
 use crate::config::Keepalive;
@@ -99,6 +101,24 @@ pub enum TcpState {
     LastAck,
 }
 
+/// What a connection does next if nobody calls it and nothing arrives: the timers that `ss -o` shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TcpTimer {
+    /// Nothing: it has no timer.
+    Off,
+    /// It sends what it has to send, or sends again what was not acknowledged; in the end it gives up.
+    Retransmit,
+    /// It acknowledges what has arrived.
+    Ack,
+    /// It asks whether the peer's window is still closed (RFC 9293 §3.8.6.1), for as long as the peer answers.
+    Probe,
+    /// It asks whether the peer is still there (RFC 9293 §3.8.4), for as long as it is.
+    Keepalive,
+    /// It ends: a handshake that was not completed, or a connection that nobody holds and the peer does not close.
+    Expiry,
+}
+
 /// A line of netstat: one connection as [`Stack::connections`](crate::Stack::connections) finds it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -119,15 +139,25 @@ pub struct Connection {
     pub rto: Duration,
     /// Segments that were sent again.
     pub retransmits: u64,
+    /// The congestion window (RFC 5681), in bytes: how much may be in flight. `usize::MAX` without congestion control.
+    pub cwnd: usize,
     /// The window that the peer offers, in bytes.
     pub peer_window: u32,
+    /// The window that the peer is offered, in bytes.
+    pub recv_window: usize,
+    /// What it does next by itself.
+    pub timer: TcpTimer,
+    /// Window probes and keep-alives in a row that the peer has not answered.
+    pub unanswered: u32,
+    /// When the last window probe or keep-alive was sent that the peer has answered.
+    pub answered: Option<Instant>,
 }
 
 impl Connection {
     /// A look at a flow, if it is not over.
     pub(crate) fn of(flow: &Flow) -> Option<Self> {
         use smoltcp::socket::tcp::State;
-        flow.inspect(|engine| {
+        flow.inspect(|engine, expires| {
             let state = match engine.state() {
                 State::SynSent => TcpState::SynSent,
                 State::Listen | State::SynReceived => TcpState::SynReceived,
@@ -149,7 +179,15 @@ impl Connection {
                 rtt: rto.srtt(),
                 rto: rto.rto(),
                 retransmits: rto.retransmits(),
+                cwnd: engine.congestion_window(),
                 peer_window: engine.peer_window(),
+                recv_window: engine.our_window(),
+                timer: match engine.timer() {
+                    TcpTimer::Off | TcpTimer::Probe | TcpTimer::Keepalive if expires => TcpTimer::Expiry,
+                    timer => timer,
+                },
+                unanswered: engine.unanswered(),
+                answered: engine.answered(),
             })
         })?
     }

@@ -80,6 +80,9 @@ impl Engine {
             Verdict::Drop => return Err(DiscardReason::Sequence),
         }
         self.heard = flow_now;
+        if self.unanswered() > 0 {
+            self.answered = Some(self.asked_at);
+        }
         (self.keepalives, self.window_probes, self.time_outs) = (0, 0, 0);
         if window_was_closed
             && self.shield.peer_window() > 0

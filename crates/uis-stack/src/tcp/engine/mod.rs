@@ -79,6 +79,10 @@ pub(crate) struct Engine {
     keepalives: u32,
     window_probes: u32,
     time_outs: u32,
+    /// When it was last asked whether the peer is there, or has opened its window; and the same of the last such question
+    /// that was answered.
+    asked_at: Instant,
+    answered: Option<Instant>,
     cwnd: Cwnd,
     recovery: Recovery,
     /// The window that smoltcp believes the peer offers: the peer's or the congestion window.
@@ -169,6 +173,8 @@ impl Engine {
             keepalives: 0,
             window_probes: 0,
             time_outs: 0,
+            asked_at: now,
+            answered: None,
             cwnd: Cwnd::new(config.congestion, mtu - header_len(local)),
             recovery: Recovery::new(Seq(isn)),
             fed_window: 0,
@@ -316,6 +322,19 @@ impl Engine {
 
     pub(crate) fn peer_window(&self) -> u32 {
         self.shield.peer_window()
+    }
+
+    /// What is left of the window that the peer was offered, or is about to be.
+    pub(crate) fn our_window(&self) -> usize {
+        if self.owes_window() {
+            self.socket().recv_capacity() - self.socket().recv_queue()
+        } else {
+            self.shield.our_window(self.rcv_nxt()) as usize
+        }
+    }
+
+    pub(crate) fn congestion_window(&self) -> usize {
+        self.cwnd.window()
     }
 
     pub(crate) fn settings(&self) -> Settings {

@@ -59,6 +59,7 @@ impl Engine {
         if header.len == 1 && self.shield.irs().is_some() && end > edge && header.seq >= edge {
             // A window probe: smoltcp does not count it as sent, and its loss is no loss.
             self.window_probes += 1;
+            self.asked_at = now;
             self.rto.on_probe(end);
             return header;
         }

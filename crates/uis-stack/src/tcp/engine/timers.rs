@@ -6,6 +6,7 @@ use smoltcp::socket::tcp::State;
 use uis_clock::Instant;
 
 use super::{Engine, GaveUp};
+use crate::tcp::TcpTimer;
 use crate::tcp::device::Outbox;
 use crate::wire::flags;
 
@@ -17,6 +18,33 @@ impl Engine {
         let keepalive = self.keepalive_at().and_then(|at| self.time.real(at));
         let probe = self.loss_probe_at().and_then(|at| self.time.real(at));
         [rto, smol, keepalive, probe].into_iter().flatten().min()
+    }
+
+    /// What the next deadline that means anything is for.
+    pub(crate) fn timer(&self) -> TcpTimer {
+        let is_open = matches!(self.state(), State::Established | State::CloseWait);
+        let awaits_ack = self.rto.in_flight() > 0 || !(is_open || self.state() == State::FinWait2);
+        if awaits_ack {
+            TcpTimer::Retransmit
+        } else if self.unsent() > 0 || (self.fin_wanted && is_open) {
+            if self.shield.peer_window() > 0 { TcpTimer::Retransmit } else { TcpTimer::Probe }
+        } else if !self.all_acked() {
+            TcpTimer::Ack
+        } else if self.keepalive_at().is_some() {
+            TcpTimer::Keepalive
+        } else {
+            TcpTimer::Off
+        }
+    }
+
+    /// How many window probes and keep-alives were sent in a row without an answer.
+    pub(crate) fn unanswered(&self) -> u32 {
+        self.keepalives + self.window_probes
+    }
+
+    /// When the last window probe or keep-alive was sent that the peer has answered.
+    pub(crate) fn answered(&self) -> Option<Instant> {
+        self.answered
     }
 
     /// Whether smoltcp may be waiting for something that comes before our own retransmission timer.
@@ -74,6 +102,7 @@ impl Engine {
                 return Err(GaveUp::Unanswered);
             }
             self.keepalives += 1;
+            self.asked_at = now;
             // RFC 9293 §3.8.4: a sequence number just below what the peer expects, and no data.
             self.emit_own(out, self.rto.una() - 1, flags::ACK);
         }

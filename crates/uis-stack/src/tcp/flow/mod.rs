@@ -473,9 +473,10 @@ impl Flow {
         self.state.lock().linger
     }
 
-    /// Looks at the engine, if the connection is not over.
-    pub(crate) fn inspect<R>(&self, look: impl FnOnce(&Engine) -> R) -> Option<R> {
-        self.state.lock().engine.as_deref().map(look)
+    /// Looks at the engine, if the connection is not over, and whether the connection is given up at some time.
+    pub(crate) fn inspect<R>(&self, look: impl FnOnce(&Engine, bool) -> R) -> Option<R> {
+        let state = self.state.lock();
+        state.engine.as_deref().map(|engine| look(engine, state.give_up.is_some()))
     }
 
     pub(crate) fn settings(&self) -> Settings {
