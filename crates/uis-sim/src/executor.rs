@@ -11,6 +11,7 @@ use std::time::Duration;
 use uis_clock::Instant;
 use uis_internet::Internet;
 
+use crate::prospects;
 use crate::settings::Settings;
 use crate::shared::{Local, Shared, Work};
 use crate::stuck::{Stuck, StuckKind};
@@ -39,6 +40,8 @@ pub(crate) struct Executor<'a> {
     extensions: u32,
     /// As many there were at the last look.
     retransmits: u64,
+    /// How many times more the time moves before the next look at what may come of it.
+    moves_unseen: usize,
 }
 
 impl<'a> Executor<'a> {
@@ -59,6 +62,7 @@ impl<'a> Executor<'a> {
             progress: Instant::ZERO,
             extensions: 0,
             retransmits: 0,
+            moves_unseen: 0,
         }
     }
 
@@ -134,21 +138,50 @@ impl<'a> Executor<'a> {
             let text = format!("the limit of {:?} is reached", self.settings.time_limit);
             return Err(self.stuck(StuckKind::TimeLimit, &text));
         }
-        // Whoever sleeps wakes up. The network's timers may go on for ever: two ends that probe each other's closed
-        // window, keep-alives that are answered. Retransmissions may end with an error, so they get some more time.
+        // Whoever sleeps wakes up.
+        if self.shared.clock.sleepers() > 0 {
+            return Ok(());
+        }
+        self.check_prospects()?;
+        // Of hosts, routers and timers that are not known better it is time that tells. Retransmissions, and probes that
+        // nobody answers, may end with an error, so they get some more of it.
         let limit = self.settings.stall_limit.saturating_mul(1 + self.extensions);
-        if self.shared.clock.sleepers() == 0 && next - self.progress > limit {
-            let retransmits = self.shared.connections().iter().map(|c| c.retransmits).sum();
+        if next - self.progress > limit {
+            let connections = self.shared.connections();
+            let retransmits = connections.iter().map(|c| c.retransmits).sum();
             let retransmitted = retransmits > std::mem::replace(&mut self.retransmits, retransmits);
-            if !retransmitted || self.extensions == EXTENSIONS {
+            let asks = connections.iter().any(|c| c.unanswered > 0);
+            if !(retransmitted || asks) || self.extensions == EXTENSIONS {
                 let text = format!(
-                    "no task is polled for {limit:?}, and none sleeps: only the network's own timers are left"
+                    "no task is polled for {limit:?}, and none sleeps: only timers of the network are left"
                 );
                 return Err(self.stuck(StuckKind::Deadlock, &text));
             }
             self.extensions += 1;
         }
         Ok(())
+    }
+
+    /// Whether the network's timers, which are all that is left, are good for anything.
+    fn check_prospects(&mut self) -> Result<(), Stuck> {
+        if self.moves_unseen > 0 {
+            self.moves_unseen -= 1;
+            return Ok(());
+        }
+        match prospects::look(self.shared, self.internet, self.progress) {
+            Ok(idle) => {
+                let text = format!(
+                    "no task can run and none sleeps, and of the timers that are left nothing can come: {}",
+                    idle.text()
+                );
+                Err(self.stuck(StuckKind::Deadlock, &text))
+            }
+            Err(hope) => {
+                // A look at very many connections takes its time, so the next one has to wait.
+                self.moves_unseen = hope.looked_at / 64;
+                Ok(())
+            }
+        }
     }
 
     fn poll_task(&mut self, task: &Arc<Task>) {

@@ -72,6 +72,7 @@ mod describe;
 mod executor;
 mod interval;
 mod journal;
+mod prospects;
 mod replay;
 mod rng;
 mod settings;

@@ -109,8 +109,11 @@ impl SimulationBuilder {
     }
 
     /// For how long no task need be polled, by default ten minutes of virtual time, if none sleeps; more is a deadlock.
-    /// Then only timers are left that are no progress: keep-alives, probes of a window that nobody opens, connections
-    /// in TIME-WAIT. While connections retransmit, which may end with an error, it is three times as long.
+    /// While connections retransmit or probe without an answer, which may end with an error, it is three times as long.
+    ///
+    /// That is for what the simulation cannot judge better: hosts that it does not [watch](crate::Sim::watch), timers of
+    /// the program's own making. Where just keep-alives are left that are answered, probes of a window that nobody opens,
+    /// or connections in TIME-WAIT, the deadlock is told at once.
     ///
     /// A program that waits for keep-alives to find a dead peer (by default after two hours and more) without any
     /// time-out of its own needs a longer one.

@@ -123,9 +123,13 @@ impl Shared {
         *self.stacks.lock() = stacks;
     }
 
+    /// Those that are watched, some of them perhaps twice.
+    pub(crate) fn stacks(&self) -> Vec<WeakStack> {
+        self.stacks.lock().clone()
+    }
+
     pub(crate) fn connections(&self) -> Vec<Connection> {
-        let stacks = self.stacks.lock().clone();
-        stacks.iter().filter_map(WeakStack::upgrade).flat_map(|stack| stack.connections()).collect()
+        self.stacks().iter().filter_map(WeakStack::upgrade).flat_map(|stack| stack.connections()).collect()
     }
 
     /// The run is being ended by a panic.

@@ -3,21 +3,15 @@
 use std::future::{pending, poll_fn};
 use std::io;
 use std::task::Poll;
-use std::time::{Duration, Instant as RealTime};
+use std::time::Duration;
 
-use futures_lite::future::{try_zip, zip};
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use futures_lite::AsyncReadExt;
+use futures_lite::future::try_zip;
 use uis_sim::{Sim, Simulation, Stuck, StuckKind};
-use uis_stack::{Keepalive, StackConfig, TcpStream};
-
-const MIB: usize = 1 << 20;
+use uis_stack::{StackConfig, TcpStream};
 
 fn stuck<R: std::fmt::Debug>(program: impl AsyncFnOnce(Sim) -> R) -> Stuck {
-    let began = RealTime::now();
-    let stuck = Simulation::new().try_run(program).unwrap_err();
-    // About what it costs, not how fast this machine is: a wait of ten minutes would be noticed.
-    assert!(began.elapsed() < Duration::from_secs(60), "it has waited for real");
-    stuck
+    Simulation::new().try_run(program).unwrap_err()
 }
 
 #[track_caller]
@@ -60,29 +54,6 @@ fn nothing_to_wait_for_is_a_deadlock() {
 }
 
 #[test]
-fn two_sides_that_only_write_are_a_deadlock() {
-    let stuck = stuck(async |sim| {
-        let (mut accepted, mut dialled) = connected(&sim).await?;
-        let data = vec![0; 16 * MIB];
-        try_zip(accepted.write_all(&data), dialled.write_all(&data)).await
-    });
-    // They probe each other's window for ever, which is no progress.
-    assert_eq!(stuck.kind(), StuckKind::Deadlock);
-    assert!((300..=1800).contains(&stuck.at().as_secs()), "at {}", stuck.at());
-    assert_tells(
-        &stuck,
-        &[
-            "00s, and none sleeps: only the network's own timers are left",
-            "10.0.0.1:80 > 10.0.0.2:",
-            "> 10.0.0.1:80 Established: waits for the other end to read (",
-            "peer's window 0",
-            "the last 100 of ",
-            "win 0",
-        ],
-    );
-}
-
-#[test]
 fn two_sides_that_only_read_are_a_deadlock() {
     let stuck = stuck(async |sim| {
         let (mut accepted, mut dialled) = connected(&sim).await?;
@@ -91,61 +62,6 @@ fn two_sides_that_only_read_are_a_deadlock() {
     });
     assert_eq!(stuck.kind(), StuckKind::Deadlock);
     assert_tells(&stuck, &["Established: waits for the other end to send (0 bytes unread", "Flags [S.]"]);
-}
-
-#[test]
-fn keep_alives_are_no_progress() {
-    let stuck = stuck(async |sim| {
-        let (mut accepted, dialled) = connected(&sim).await?;
-        let mut keepalive = Keepalive::default();
-        keepalive.idle = Duration::from_secs(30);
-        dialled.set_keepalive(Some(keepalive))?;
-        accepted.read(&mut [0; 1]).await
-    });
-    assert_eq!(stuck.kind(), StuckKind::Deadlock);
-    assert!((500..=600).contains(&stuck.at().as_secs()), "at {}", stuck.at());
-}
-
-#[test]
-fn time_wait_is_no_progress() {
-    let stuck = stuck(async |sim| {
-        let (mut accepted, mut dialled) = connected(&sim).await?;
-        zip(accepted.close(), dialled.close()).await.0?;
-        drop((accepted, dialled));
-        pending::<io::Result<()>>().await
-    });
-    assert_eq!(stuck.kind(), StuckKind::Deadlock);
-}
-
-/// Retransmissions end after a quarter of an hour and more, with an error, and that is no deadlock.
-#[test]
-fn a_connection_that_gives_up_is_waited_for() {
-    let error = Simulation::new().run(async |sim| {
-        let (_accepted, mut dialled) = connected(&sim).await.unwrap();
-        sim.set_router(|_, _| ());
-        dialled.write_all(b"anybody there?").await.unwrap();
-        let error = dialled.read(&mut [0; 1]).await.unwrap_err();
-        assert!(sim.now().as_secs() > 600, "at {}", sim.now());
-        error
-    });
-    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-}
-
-#[test]
-fn who_sleeps_is_waited_for() {
-    Simulation::new()
-        .run(async |sim| {
-            let (mut accepted, dialled) = connected(&sim).await?;
-            let mut keepalive = Keepalive::default();
-            keepalive.idle = Duration::from_secs(30);
-            dialled.set_keepalive(Some(keepalive))?;
-            // For hours there is nothing but keep-alives.
-            let read = sim.timeout(Duration::from_secs(5 * 3600), accepted.read(&mut [0; 1])).await;
-            assert!(read.is_err());
-            assert!(sim.packet_count() > 1000, "{} packets", sim.packet_count());
-            io::Result::Ok(())
-        })
-        .unwrap();
 }
 
 #[test]
