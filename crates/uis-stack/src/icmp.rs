@@ -110,7 +110,7 @@ impl Host {
 
     fn udp_error(&self, kind: IcmpKind, quoted: &Quoted) -> bool {
         let (local, remote) = ends(quoted);
-        match (kind, kind.io_kind()) {
+        match (kind, kind.hard_io_kind()) {
             (IcmpKind::PacketTooBig { mtu }, _) => {
                 let sent = self.udp.may_have_sent(local, remote);
                 if sent {

@@ -97,6 +97,7 @@ const ECHO: [(u8, u8); 2] = [(8, 0), (128, 0)];
 const PORT_UNREACHABLE: [(u8, u8); 2] = [(3, 3), (1, 4)];
 const HOST_UNREACHABLE: [(u8, u8); 2] = [(3, 1), (1, 3)];
 const NET_UNREACHABLE: [(u8, u8); 2] = [(3, 0), (1, 0)];
+const FIREWALL: [(u8, u8); 2] = [(3, 13), (1, 1)];
 const TOO_BIG: [(u8, u8); 2] = [(3, 4), (2, 0)];
 const HEADER: [usize; 2] = [20, 40];
 
@@ -197,24 +198,76 @@ fn a_closed_port_answers_and_errors_are_limited() {
 }
 
 #[test]
-fn each_error_has_its_kind() {
-    for family in [0, 1] {
-        for (what, kind) in [
-            (PORT_UNREACHABLE, Some(ErrorKind::ConnectionRefused)),
-            (HOST_UNREACHABLE, Some(ErrorKind::HostUnreachable)),
-            (NET_UNREACHABLE, Some(ErrorKind::NetworkUnreachable)),
-            ([(11, 0), (3, 0)], Some(ErrorKind::HostUnreachable)),
-            ([(3, 13), (1, 1)], Some(ErrorKind::HostUnreachable)),
-            ([(4, 0), (4, 0)], None),
-            ([(5, 1), (137, 0)], None),
-        ] {
+fn each_error_that_lasts_has_its_kind() {
+    use ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable, PermissionDenied};
+    // As Linux has it in `icmp_err_convert`, where these are fatal, and in `tab_unreach`.
+    let v4 = [
+        ((3, 2), ConnectionRefused),
+        ((3, 3), ConnectionRefused),
+        ((3, 6), NetworkUnreachable),
+        ((3, 7), HostUnreachable),
+        ((3, 8), HostUnreachable),
+        ((3, 9), NetworkUnreachable),
+        ((3, 10), HostUnreachable),
+        ((3, 13), HostUnreachable),
+        ((3, 14), HostUnreachable),
+        ((3, 15), HostUnreachable),
+    ];
+    let v6 = [
+        ((1, 1), PermissionDenied),
+        ((1, 4), ConnectionRefused),
+        ((1, 5), PermissionDenied),
+        ((1, 6), PermissionDenied),
+        ((4, 1), ConnectionRefused),
+    ];
+    for (family, cases) in [&v4[..], &v6].into_iter().enumerate() {
+        for &(what, kind) in cases {
             let lab = Lab::new();
             let (socket, sent) = lab.sender(family);
-            lab.send(icmp(family, what, 0, &sent));
+            lab.send(icmp(family, [what; 2], 0, &sent));
             let error = socket.try_recv(&mut [0; 9]).unwrap_err();
-            assert_eq!(error.kind(), kind.unwrap_or(ErrorKind::WouldBlock), "{what:?}");
-            assert_eq!(lab.ignored(), u64::from(kind.is_none()), "{what:?}");
+            assert_eq!(error.kind(), kind, "{what:?}");
+            // It is told once.
+            assert_eq!(socket.try_recv(&mut [0; 9]).unwrap_err().kind(), ErrorKind::WouldBlock, "{what:?}");
+            assert_eq!(lab.ignored(), 0, "{what:?}");
         }
+    }
+}
+
+#[test]
+fn what_may_pass_is_not_told() {
+    // RFC 1122 §3.2.2.1: "a hint". Linux tells of it if `IP_RECVERR` is set.
+    let v4 = [(3, 0), (3, 1), (3, 5), (3, 11), (3, 12), (3, 16), (4, 0), (5, 1), (11, 0), (11, 1)];
+    let v6 = [(1, 0), (1, 2), (1, 3), (1, 7), (3, 0), (3, 1), (137, 0)];
+    for (family, cases) in [&v4[..], &v6].into_iter().enumerate() {
+        for &what in cases {
+            let lab = Lab::new();
+            let (socket, sent) = lab.sender(family);
+            let mut buf = [0; 9];
+            let mut waiting = Box::pin(socket.recv(&mut buf));
+            assert!(block_on(poll_once(&mut waiting)).is_none());
+            lab.send(icmp(family, [what; 2], 0, &sent));
+            assert!(block_on(poll_once(&mut waiting)).is_none(), "{what:?}");
+            drop(waiting);
+            assert!(socket.take_error().unwrap().is_none(), "{what:?}");
+            socket.try_send(b"again").unwrap();
+            assert_eq!((lab.received().len(), lab.ignored()), (1, 1), "{what:?}");
+        }
+    }
+}
+
+#[test]
+fn a_socket_that_is_not_connected_hears_of_nothing() {
+    for family in [0, 1] {
+        let lab = Lab::new();
+        let socket = lab.stack.listen_udp((ip(STACK[family]), 0)).unwrap();
+        socket.try_send_to(b"question", (ip(PEER[family]), 53).into()).unwrap();
+        let sent = lab.received().pop().unwrap();
+        for what in [PORT_UNREACHABLE, HOST_UNREACHABLE, NET_UNREACHABLE] {
+            lab.send(icmp(family, what, 0, &sent));
+            assert!(socket.take_error().unwrap().is_none());
+        }
+        assert_eq!(lab.ignored(), 3);
     }
 }
 
@@ -319,6 +372,8 @@ fn a_dial_ends_with_an_error_about_its_syn() {
             (PORT_UNREACHABLE, ErrorKind::ConnectionRefused),
             (HOST_UNREACHABLE, ErrorKind::HostUnreachable),
             (NET_UNREACHABLE, ErrorKind::NetworkUnreachable),
+            ([(11, 0), (3, 0)], ErrorKind::HostUnreachable),
+            (FIREWALL, [ErrorKind::HostUnreachable, ErrorKind::PermissionDenied][family]),
         ] {
             let lab = Lab::new();
             let mut dial = lab.stack.dial_tcp((ip(PEER[family]), 80));

@@ -27,7 +27,7 @@ use crate::ports::in_use;
 /// # Errors
 ///
 /// `ConnectionRefused` if the peer answers with a RST, or an ICMP error says that port or protocol are unreachable;
-/// `HostUnreachable` or `NetworkUnreachable` if one says so; `TimedOut` if nobody answers; `NetworkUnreachable` if the
+/// `HostUnreachable`, `NetworkUnreachable` or, for a firewall over IPv6, `PermissionDenied` if one says so; `TimedOut` if nobody answers; `NetworkUnreachable` if the
 /// stack has no address of the peer's family; `AddrNotAvailable` if the local address is not the stack's, or every
 /// ephemeral port is taken; `AddrInUse` if the connection exists already; `InvalidInput` for a host name, a port of 0,
 /// an address that is no single host's, or two families; `NetworkDown` once the stack is closed.

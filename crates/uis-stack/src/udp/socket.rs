@@ -28,8 +28,10 @@ use crate::{Stack, ToEndpoint};
 /// drops, no sender of datagrams hears of; the latter is counted in [`Stack::stats`].
 ///
 /// An ICMP error, such as "port unreachable", reaches a [connected](Self::connect) socket: the next call that sends or
-/// receives fails with `ConnectionRefused`, `HostUnreachable` or `NetworkUnreachable`, once, and tasks that wait are
-/// woken for that. Other sockets are not told, as on Linux.
+/// receives fails, once, and tasks that wait are woken for that. It is `ConnectionRefused` for a port or protocol that
+/// nobody serves; `HostUnreachable`, `NetworkUnreachable` or `PermissionDenied` for a host or network that does not exist
+/// or is walled off. Other sockets are not told, as on Linux. Nor is anybody told of what may pass, as there without
+/// `IP_RECVERR`: that a host or network cannot be reached at the moment, and that time was exceeded.
 ///
 /// The `poll_` methods keep every distinct waker until the next wake, so any number of tasks may poll one socket.
 ///

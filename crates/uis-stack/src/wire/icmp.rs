@@ -32,16 +32,23 @@ pub(crate) struct IcmpError {
 /// What went wrong, for both families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IcmpKind {
+    /// No route at the moment, which may change.
     NetUnreachable,
     HostUnreachable,
+    /// There is no such network or host.
+    NetUnknown,
+    HostUnknown,
     ProtocolUnreachable,
     PortUnreachable,
     /// `mtu` is as the message has it: anything, and 0 if the router does not say (RFC 1191 §5).
     PacketTooBig {
         mtu: u32,
     },
-    /// A firewall's word.
-    AdminProhibited,
+    /// A firewall's word, over IPv4: about a network, or about a host.
+    NetProhibited,
+    HostProhibited,
+    /// The same over IPv6.
+    AccessDenied,
     /// The hop limit ran out, or fragments were not complete in time.
     TimeExceeded,
     ParameterProblem,
@@ -52,15 +59,27 @@ pub(crate) enum IcmpKind {
 }
 
 impl IcmpKind {
-    /// What a socket's user is told, as by Linux; `None` for what is no reason to give up.
+    /// What a dial ends with, as on Linux; `None` for what is no reason to give up.
     pub(crate) fn io_kind(self) -> Option<io::ErrorKind> {
         match self {
             Self::ProtocolUnreachable | Self::PortUnreachable => Some(io::ErrorKind::ConnectionRefused),
-            Self::NetUnreachable => Some(io::ErrorKind::NetworkUnreachable),
-            Self::HostUnreachable | Self::AdminProhibited | Self::TimeExceeded => {
+            Self::NetUnreachable | Self::NetUnknown | Self::NetProhibited => {
+                Some(io::ErrorKind::NetworkUnreachable)
+            }
+            Self::HostUnreachable | Self::HostUnknown | Self::HostProhibited | Self::TimeExceeded => {
                 Some(io::ErrorKind::HostUnreachable)
             }
+            Self::AccessDenied => Some(io::ErrorKind::PermissionDenied),
             Self::PacketTooBig { .. } | Self::ParameterProblem | Self::SourceQuench | Self::Other => None,
+        }
+    }
+
+    /// What a connected UDP socket is told, as by Linux without `IP_RECVERR`: what another route or some patience may mend
+    /// (RFC 1122 §3.2.2.1: "a hint") is kept from it.
+    pub(crate) fn hard_io_kind(self) -> Option<io::ErrorKind> {
+        match self {
+            Self::NetUnreachable | Self::HostUnreachable | Self::TimeExceeded => None,
+            other => other.io_kind(),
         }
     }
 }
@@ -121,22 +140,19 @@ fn error_v4(bytes: &[u8]) -> Option<IcmpKind> {
         // RFC 1122 §3.2.2.1 lists the codes up to 12, RFC 1812 §5.2.7.1 the rest.
         icmpv4::TYPE_DEST_UNREACH => {
             match icmpv4::DestUnreachableHeader::from_values(bytes[1], be16(bytes, 6)) {
-                Some(Network | NetworkUnknown | TosNetwork) => IcmpKind::NetUnreachable,
-                Some(Host | SourceRouteFailed | HostUnknown | Isolated | TosHost) => {
-                    IcmpKind::HostUnreachable
-                }
+                Some(Network | TosNetwork) => IcmpKind::NetUnreachable,
+                Some(NetworkUnknown) => IcmpKind::NetUnknown,
+                Some(Host | SourceRouteFailed | TosHost) => IcmpKind::HostUnreachable,
+                Some(HostUnknown | Isolated) => IcmpKind::HostUnknown,
                 Some(Protocol) => IcmpKind::ProtocolUnreachable,
                 Some(Port) => IcmpKind::PortUnreachable,
                 Some(FragmentationNeeded { next_hop_mtu }) => {
                     IcmpKind::PacketTooBig { mtu: next_hop_mtu.into() }
                 }
-                Some(
-                    NetworkProhibited
-                    | HostProhibited
-                    | FilterProhibited
-                    | HostPrecedenceViolation
-                    | PrecedenceCutoff,
-                ) => IcmpKind::AdminProhibited,
+                Some(NetworkProhibited) => IcmpKind::NetProhibited,
+                Some(HostProhibited | FilterProhibited | HostPrecedenceViolation | PrecedenceCutoff) => {
+                    IcmpKind::HostProhibited
+                }
                 None => IcmpKind::Other,
             }
         }
@@ -156,7 +172,7 @@ fn error_v6(bytes: &[u8]) -> Option<IcmpKind> {
             Some(NoRoute) => IcmpKind::NetUnreachable,
             Some(BeyondScope | Address) => IcmpKind::HostUnreachable,
             Some(Port) => IcmpKind::PortUnreachable,
-            Some(Prohibited | SourceAddressFailedPolicy | RejectRoute) => IcmpKind::AdminProhibited,
+            Some(Prohibited | SourceAddressFailedPolicy | RejectRoute) => IcmpKind::AccessDenied,
             None => IcmpKind::Other,
         },
         icmpv6::TYPE_PACKET_TOO_BIG => IcmpKind::PacketTooBig { mtu: be32(bytes, 4) },
@@ -235,25 +251,28 @@ mod tests {
             (true, 3, 4, 0, PacketTooBig { mtu: 0 }),
             (true, 3, 4, 0xffff_0044, PacketTooBig { mtu: 68 }),
             (true, 3, 5, 0, HostUnreachable),
-            (true, 3, 6, 0, NetUnreachable),
-            (true, 3, 7, 0, HostUnreachable),
-            (true, 3, 9, 0, AdminProhibited),
+            (true, 3, 6, 0, NetUnknown),
+            (true, 3, 7, 0, HostUnknown),
+            (true, 3, 8, 0, HostUnknown),
+            (true, 3, 9, 0, NetProhibited),
+            (true, 3, 10, 0, HostProhibited),
             (true, 3, 11, 0, NetUnreachable),
             (true, 3, 12, 0, HostUnreachable),
-            (true, 3, 13, 0, AdminProhibited),
-            (true, 3, 15, 0, AdminProhibited),
+            (true, 3, 13, 0, HostProhibited),
+            (true, 3, 14, 0, HostProhibited),
+            (true, 3, 15, 0, HostProhibited),
             (true, 3, 16, 0, Other),
             (true, 4, 0, 0, SourceQuench),
             (true, 11, 0, 0, TimeExceeded),
             (true, 11, 1, 0, TimeExceeded),
             (true, 12, 0, 0, ParameterProblem),
             (false, 1, 0, 0, NetUnreachable),
-            (false, 1, 1, 0, AdminProhibited),
+            (false, 1, 1, 0, AccessDenied),
             (false, 1, 2, 0, HostUnreachable),
             (false, 1, 3, 0, HostUnreachable),
             (false, 1, 4, 0, PortUnreachable),
-            (false, 1, 5, 0, AdminProhibited),
-            (false, 1, 6, 0, AdminProhibited),
+            (false, 1, 5, 0, AccessDenied),
+            (false, 1, 6, 0, AccessDenied),
             (false, 1, 7, 0, Other),
             (false, 2, 0, 1280, PacketTooBig { mtu: 1280 }),
             (false, 2, 0, u32::MAX, PacketTooBig { mtu: u32::MAX }),
@@ -282,20 +301,27 @@ mod tests {
 
     #[test]
     fn what_a_user_is_told() {
+        use io::ErrorKind::{ConnectionRefused, NetworkUnreachable, PermissionDenied};
+        // What a dial ends with, and whether a UDP socket hears of it: Linux's `icmp_err_convert` and `tab_unreach`.
         let cases = [
-            (PortUnreachable, Some(io::ErrorKind::ConnectionRefused)),
-            (ProtocolUnreachable, Some(io::ErrorKind::ConnectionRefused)),
-            (NetUnreachable, Some(io::ErrorKind::NetworkUnreachable)),
-            (HostUnreachable, Some(io::ErrorKind::HostUnreachable)),
-            (TimeExceeded, Some(io::ErrorKind::HostUnreachable)),
-            (AdminProhibited, Some(io::ErrorKind::HostUnreachable)),
-            (PacketTooBig { mtu: 1280 }, None),
-            (ParameterProblem, None),
-            (SourceQuench, None),
-            (Other, None),
+            (PortUnreachable, Some(ConnectionRefused), true),
+            (ProtocolUnreachable, Some(ConnectionRefused), true),
+            (NetUnreachable, Some(NetworkUnreachable), false),
+            (HostUnreachable, Some(io::ErrorKind::HostUnreachable), false),
+            (NetUnknown, Some(NetworkUnreachable), true),
+            (HostUnknown, Some(io::ErrorKind::HostUnreachable), true),
+            (TimeExceeded, Some(io::ErrorKind::HostUnreachable), false),
+            (NetProhibited, Some(NetworkUnreachable), true),
+            (HostProhibited, Some(io::ErrorKind::HostUnreachable), true),
+            (AccessDenied, Some(PermissionDenied), true),
+            (PacketTooBig { mtu: 1280 }, None, false),
+            (ParameterProblem, None, false),
+            (SourceQuench, None, false),
+            (Other, None, false),
         ];
-        for (kind, expected) in cases {
+        for (kind, expected, is_hard) in cases {
             assert_eq!(kind.io_kind(), expected, "{kind:?}");
+            assert_eq!(kind.hard_io_kind(), expected.filter(|_| is_hard), "{kind:?}");
         }
     }
 

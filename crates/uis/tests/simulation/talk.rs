@@ -261,10 +261,7 @@ pub async fn chat(place: &Place<'_>, n: usize) {
     let hear = async {
         let mut buf = vec![0; 70_000];
         loop {
-            let n = match client.recv(&mut buf).await {
-                Err(error) if is_soft(&error) => continue,
-                received => received?,
-            };
+            let n = client.recv(&mut buf).await?;
             let message: &[u8] = &buf[..n];
             let mut sent = sent.borrow_mut();
             let echoes = sent.get_mut(message);
@@ -293,12 +290,7 @@ pub async fn chat(place: &Place<'_>, n: usize) {
             message.truncate(chat.len.max(8));
             message[..8].copy_from_slice(&id.to_be_bytes());
             sent.borrow_mut().insert(message.clone(), 0);
-            // An error that tells of an earlier datagram takes the place of this one.
-            while let Err(error) = client.send(&message).await {
-                if !is_soft(&error) {
-                    return Err(error);
-                }
-            }
+            client.send(&message).await?;
             place.clock.sleep(chat.every).await;
         }
         place.clock.sleep(secs(5)).await;
@@ -313,9 +305,4 @@ pub async fn chat(place: &Place<'_>, n: usize) {
     if let Err(error) = or(say, or(echo, hear)).await {
         place.unless_rough("chatting", &error);
     }
-}
-
-/// Whether it may have come of a datagram of which not all fragments arrived.
-fn is_soft(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::HostUnreachable
 }
