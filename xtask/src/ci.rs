@@ -77,11 +77,14 @@ fn tests(workspace: &Workspace) -> Outcome {
 }
 
 /// What a user's program would have of it, without overflow checks and assertions: the simulation again, on more seeds;
-/// and the same seed still gives the packets on record, with which the tests have compared those of a debug build.
+/// and the same seed still gives the packets on record, with which the tests have compared those of a debug build. The
+/// table of goodputs is the same too, with smoltcp's figures, for which a debug build is too slow.
 fn optimized(workspace: &Workspace) -> Outcome {
     let mut command = run::cargo(workspace);
     command.args(["test", "--release", "--package", "uis", "--package", "uis-sim", "--all-features"]);
-    command.args(["--test", "simulation", "--test", "pinned"]).env("UIS_SEEDS", OPTIMIZED_SEEDS);
+    command
+        .args(["--test", "simulation", "--test", "pinned", "--test", "goodput"])
+        .env("UIS_SEEDS", OPTIMIZED_SEEDS);
     // Without what takes long to compile and changes no result.
     command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     checked(command)
