@@ -7,7 +7,7 @@ use uis_vnic::{Dispatcher, Frame};
 
 use crate::fragment::Reassembly;
 use crate::host::Host;
-use crate::tcp::{self, End, Engine, Flow, FlowKey, Reply, Setup};
+use crate::tcp::{self, Continuation, End, Engine, Flow, FlowKey, Reply, Setup};
 use crate::timers::Timer;
 use crate::wire::{self, Body, DiscardReason, Fragment, Packet, TcpFields, TcpSegment, flags};
 
@@ -17,11 +17,17 @@ impl Dispatcher for Host {
         if self.is_closed() {
             return self.stats.discard(DiscardReason::Closed);
         }
-        match wire::parse(frame.packet(), frame.has_valid_checksums()) {
-            Ok(packet) if self.receive_in_flow(&packet) => {}
-            Ok(packet) if self.is_ours(packet.src) => self.stats.discard(DiscardReason::OwnSource),
-            Ok(packet) => self.receive_packet(&packet),
-            Err(reason) => self.stats.discard(reason),
+        let is_valid = frame.has_valid_checksums();
+        let packet = match wire::parse(frame.packet(), is_valid) {
+            Ok(packet) => packet,
+            Err(reason) => return self.stats.discard(reason),
+        };
+        let Some(flow) = self.live_flow(&packet) else { return self.receive_beside_flows(&packet) };
+        let Some(segment) = Continuation::of(&packet) else { return self.receive_in_flow(&flow, &packet) };
+        if let Err(frame) = flow.on_continuation(self, &segment, frame)
+            && let Ok(packet) = wire::parse(frame.packet(), true)
+        {
+            self.receive_in_flow(&flow, &packet);
         }
     }
 }
@@ -35,13 +41,28 @@ impl Host {
         }
     }
 
-    /// The short way of nearly all packets: a segment of a live connection, whose addresses were checked when it began.
-    fn receive_in_flow(&self, packet: &Packet<'_>) -> bool {
-        let Body::Tcp(seg) = &packet.body else { return false };
-        let key = flow_key(packet, seg);
+    /// The short way of nearly all packets: to a connection, whose addresses were checked when it began.
+    fn live_flow(&self, packet: &Packet<'_>) -> Option<Arc<Flow>> {
+        let Body::Tcp(seg) = &packet.body else { return None };
+        let flow = if self.keeps_addrs() { self.tcp.flow(&flow_key(packet, seg))? } else { return None };
         // A connection of the stack to itself does not go over the network, so this would be somebody else's packet.
-        self.keeps_addrs()
-            && self.tcp.flow(&key).is_some_and(|flow| !flow.inside && flow.on_segment(self, packet, seg))
+        (!flow.inside).then_some(flow)
+    }
+
+    fn receive_in_flow(&self, flow: &Arc<Flow>, packet: &Packet<'_>) {
+        let Body::Tcp(seg) = &packet.body else { return };
+        if !flow.on_segment(self, packet, seg) {
+            self.receive_beside_flows(packet);
+        }
+    }
+
+    /// The long way, of what is not for a connection, or for one that is just over.
+    fn receive_beside_flows(&self, packet: &Packet<'_>) {
+        if self.is_ours(packet.src) {
+            self.stats.discard(DiscardReason::OwnSource);
+        } else {
+            self.receive_packet(packet);
+        }
     }
 
     fn receive_packet(&self, packet: &Packet<'_>) {

@@ -6,7 +6,10 @@ use smoltcp::phy::{self, Checksum, ChecksumCapabilities, Device, DeviceCapabilit
 use smoltcp::time::Instant;
 use uis_vnic::buffer;
 
-use crate::wire::checksum;
+use super::header::{Header, header_len};
+use super::offer::Offer;
+use super::segmentation;
+use crate::wire::{TCP_HEADER, checksum, flags};
 
 /// What a flow may have waiting for the network before it stops producing.
 const MAX_FRAMES: usize = 64;
@@ -26,6 +29,11 @@ impl Outbox {
 
     pub(crate) fn len(&self) -> usize {
         self.frames.len()
+    }
+
+    /// How many more packets the flow may produce.
+    pub(crate) fn room(&self) -> usize {
+        MAX_FRAMES.saturating_sub(self.frames.len())
     }
 
     /// Whether the flow may still produce.
@@ -62,6 +70,32 @@ impl Outbox {
     }
 }
 
+/// What is changed in the segments that smoltcp makes: it has not seen all that was received, nor what the reader took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Translation {
+    /// The length of a segment's payload at most. What smoltcp makes is cut to it.
+    pub(crate) mss: usize,
+    /// How many bytes went past it.
+    pub(crate) bypassed: u32,
+    pub(crate) offer: Offer,
+}
+
+impl Translation {
+    fn apply(&self, packet: &mut [u8]) {
+        let header = Header::of(packet);
+        if !header.has(flags::ACK) {
+            return;
+        }
+        let ack = header.ack + self.bypassed;
+        let at = header_len(packet);
+        let tcp = &mut packet[at..];
+        tcp[8..12].copy_from_slice(&ack.0.to_be_bytes());
+        if !header.has(flags::SYN | flags::RST) {
+            tcp[14..16].copy_from_slice(&self.offer.field(ack).to_be_bytes());
+        }
+    }
+}
+
 /// The device for the length of one call into smoltcp. It never refuses a packet: smoltcp has cleared its
 /// retransmission state by the time it asks, so a refusal would lose the connection.
 #[derive(Debug)]
@@ -69,11 +103,23 @@ pub(crate) struct Wire<'a> {
     rx: Option<&'a [u8]>,
     out: &'a mut Outbox,
     mtu: usize,
+    translation: Option<Translation>,
 }
 
 impl<'a> Wire<'a> {
+    /// For smoltcp to receive `rx`, and to send packets of up to `mtu` bytes.
     pub(crate) fn new(rx: Option<&'a [u8]>, out: &'a mut Outbox, mtu: usize) -> Self {
-        Self { rx, out, mtu }
+        Self { rx, out, mtu, translation: None }
+    }
+
+    /// Changes what smoltcp makes.
+    pub(crate) fn translating(mut self, translation: Option<Translation>) -> Self {
+        self.translation = translation;
+        self
+    }
+
+    fn tx(&mut self) -> Tx<'_> {
+        Tx { out: self.out, translation: self.translation }
     }
 }
 
@@ -88,11 +134,11 @@ impl Device for Wire<'_> {
         Self: 't;
 
     fn receive(&mut self, _: Instant) -> Option<(Rx<'_>, Tx<'_>)> {
-        Some((Rx(self.rx.take()?), Tx(self.out)))
+        Some((Rx(self.rx.take()?), self.tx()))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Tx<'_>> {
-        Some(Tx(self.out))
+        Some(self.tx())
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -116,14 +162,25 @@ impl phy::RxToken for Rx<'_> {
 }
 
 #[derive(Debug)]
-pub(crate) struct Tx<'a>(&'a mut Outbox);
+pub(crate) struct Tx<'a> {
+    out: &'a mut Outbox,
+    translation: Option<Translation>,
+}
 
 impl phy::TxToken for Tx<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
         let mut packet = buffer::take(len);
         let result = f(&mut packet);
+        if let Some(translation) = &self.translation {
+            translation.apply(&mut packet);
+            if len > header_len(&packet) + TCP_HEADER + translation.mss {
+                segmentation::cut(&packet, translation.mss, |packet| self.out.push(packet));
+                buffer::give(packet);
+                return result;
+            }
+        }
         checksum::fill_tcp(&mut packet);
-        self.0.push(packet);
+        self.out.push(packet);
         result
     }
 }

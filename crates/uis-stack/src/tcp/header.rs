@@ -1,7 +1,12 @@
 //! What a flow needs to know of a segment that smoltcp has just made.
 
 use super::seq::Seq;
-use crate::wire::flags;
+use crate::wire::{IPV4_HEADER, IPV6_HEADER, flags};
+
+/// Bytes of IP header before a segment of our own making.
+pub(crate) fn header_len(packet: &[u8]) -> usize {
+    if packet[0] >> 4 == 4 { IPV4_HEADER } else { IPV6_HEADER }
+}
 
 /// The fields of an emitted segment. smoltcp writes neither IP options nor extension headers.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +22,7 @@ pub(crate) struct Header {
 impl Header {
     /// Reads the header of an IP packet that holds a TCP segment of our own making.
     pub(crate) fn of(packet: &[u8]) -> Self {
-        let tcp = &packet[if packet[0] >> 4 == 4 { 20 } else { 40 }..];
+        let tcp = &packet[header_len(packet)..];
         let word = |at: usize| u32::from_be_bytes([tcp[at], tcp[at + 1], tcp[at + 2], tcp[at + 3]]);
         Self {
             seq: Seq(word(4)),

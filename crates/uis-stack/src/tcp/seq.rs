@@ -12,6 +12,10 @@ impl Seq {
         if self < other { other } else { self }
     }
 
+    pub(crate) fn min(self, other: Self) -> Self {
+        if other < self { other } else { self }
+    }
+
     /// How far `self` is ahead of `other`, or 0 when it is behind.
     pub(crate) fn since(self, other: Self) -> u32 {
         if self < other { 0 } else { self - other }

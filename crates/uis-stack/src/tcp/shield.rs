@@ -8,6 +8,7 @@
 //! * it takes any RST in the window, and drops a SYN in a synchronized state without a word;
 //! * it drops a data segment with an old acknowledgment, and lets a reordered segment set the window back.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use smoltcp::socket::tcp::State;
@@ -16,7 +17,7 @@ use uis_clock::Instant;
 use super::header::Header;
 use super::rto::Rto;
 use super::seq::Seq;
-use crate::wire::{TcpSegment, flags};
+use crate::wire::{Body, Packet, TcpSegment, flags};
 
 /// RFC 5961 §7: challenge ACKs are limited; one a second is plenty for a peer that has lost its state.
 const CHALLENGE_INTERVAL: Duration = Duration::from_secs(1);
@@ -61,6 +62,31 @@ pub(crate) struct Fix {
     pub(crate) keep_end: bool,
 }
 
+/// What counts of a segment that may do nothing but continue a stream.
+#[derive(Clone, Debug)]
+pub(crate) struct Continuation {
+    pub(crate) seq: Seq,
+    pub(crate) ack: Seq,
+    pub(crate) window: u16,
+    /// Where in the frame its payload is.
+    pub(crate) payload: Range<usize>,
+}
+
+impl Continuation {
+    /// If the packet is one, by what it says itself.
+    pub(crate) fn of(packet: &Packet<'_>) -> Option<Self> {
+        let Body::Tcp(seg) = &packet.body else { return None };
+        let is_plain = seg.flags & (flags::ACK | flags::SYN | flags::FIN | flags::RST) == flags::ACK;
+        let end = packet.bytes.len();
+        (is_plain && !seg.payload.is_empty()).then(|| Self {
+            seq: Seq(seg.seq),
+            ack: Seq(seg.ack),
+            window: seg.window,
+            payload: end - seg.payload.len()..end,
+        })
+    }
+}
+
 /// What a flow knows of its peer's side of the connection.
 #[derive(Debug, Default)]
 pub(crate) struct Shield {
@@ -72,6 +98,8 @@ pub(crate) struct Shield {
     /// What we acknowledged last, and the window that we offered beyond it.
     acked: Seq,
     offered: u32,
+    /// Whether a SYN offered it, which cannot say more than 65,535.
+    offered_by_syn: bool,
     /// Whether the last segment that told a window told another one.
     window_changed: bool,
     /// RFC 9293 §3.3.1: SND.WND as it came, and the SEG.SEQ and SEG.ACK it came with.
@@ -125,14 +153,20 @@ impl Shield {
         self.acked
     }
 
+    /// By how much the windows are shifted that we offer.
+    pub(crate) fn our_scale(&self) -> u8 {
+        self.our_scale
+    }
+
+    /// Whether what is left of the window has to be made larger as soon as there is room. That of a SYN was not all there was,
+    /// and is worth a segment of its own only when half of it is gone.
+    pub(crate) fn may_update_window(&self, rcv_nxt: Seq) -> bool {
+        !self.offered_by_syn || self.our_window(rcv_nxt) <= u32::from(u16::MAX) / 2
+    }
+
     /// What is left of the window that we offered last.
     pub(crate) fn our_window(&self, rcv_nxt: Seq) -> u32 {
         self.right_edge().since(rcv_nxt)
-    }
-
-    /// The window field of an acknowledgment of `rcv_nxt` that offers what was offered last.
-    pub(crate) fn our_window_field(&self, rcv_nxt: Seq) -> u16 {
-        (self.our_window(rcv_nxt) >> self.our_scale).min(u16::MAX.into()) as u16
     }
 
     /// The peer's SYN was accepted.
@@ -160,6 +194,7 @@ impl Shield {
         }
         let scale = if sent.has(flags::SYN) { 0 } else { self.our_scale };
         self.offered = u32::from(sent.window) << scale;
+        self.offered_by_syn = sent.has(flags::SYN);
         if sent.has(flags::ACK) {
             self.acked = sent.ack;
         }
@@ -174,8 +209,32 @@ impl Shield {
         may
     }
 
-    /// Judges a segment of a flow in `state`, whose next byte to receive is `rcv_nxt`.
-    pub(crate) fn judge(&mut self, seg: &TcpSegment<'_>, state: State, rto: &Rto, rcv_nxt: Seq) -> Verdict {
+    /// Whether a segment of an established connection continues the stream at `rcv_nxt`, with nothing that smoltcp should
+    /// judge. Then its window and acknowledgment are taken note of, and the answer says whether these are news.
+    pub(crate) fn predict(&mut self, segment: &Continuation, rto: &Rto, rcv_nxt: Seq) -> Option<bool> {
+        let Continuation { seq, ack, window, ref payload } = *segment;
+        let fits = payload.len() as u32 <= self.our_window(rcv_nxt);
+        let is_known = rto.una() <= ack && ack <= rto.ackable() && self.wl1 <= seq;
+        if seq != rcv_nxt || !fits || !is_known || window == 0 || self.window == 0 {
+            return None;
+        }
+        let is_news = ack != rto.una() || window != self.window;
+        self.window_changed = window != self.window;
+        (self.wl1, self.wl2, self.window) = (seq, ack, window);
+        self.max_window = self.max_window.max(self.peer_window());
+        Some(is_news)
+    }
+
+    /// Judges a segment of a flow in `state`, whose next byte to receive is `rcv_nxt`. Nothing beyond `limit` is for
+    /// smoltcp.
+    pub(crate) fn judge(
+        &mut self,
+        seg: &TcpSegment<'_>,
+        state: State,
+        rto: &Rto,
+        rcv_nxt: Seq,
+        limit: Seq,
+    ) -> Verdict {
         if matches!(state, State::Listen | State::SynSent) {
             return Verdict::Feed; // smoltcp checks these well
         }
@@ -245,7 +304,7 @@ impl Shield {
             return self.rewrite(ack.max(rto.una()), 0, false, true);
         }
         let old = rcv_nxt.since(start);
-        if seg.has(flags::FIN) && old > 0 && seq_len <= self.right_edge().since(start) {
+        if seg.has(flags::FIN) && old > 0 && seq_len <= self.right_edge().min(limit).since(start) {
             // The data is here already, or its beginning is: smoltcp would take the FIN for old as well.
             let fix = Fix {
                 skip: old,
@@ -256,7 +315,7 @@ impl Shield {
             };
             return Verdict::Rewrite { fix, ack_after: false };
         }
-        let room = self.right_edge().since(start);
+        let room = self.right_edge().min(limit).since(start);
         if old_ack || stale || len > room || seq_len > room {
             return self.rewrite(ack.max(rto.una()), len.min(room), seq_len <= room, false);
         }
@@ -279,7 +338,7 @@ impl Shield {
     }
 
     /// Where the window ends that we offered last.
-    fn right_edge(&self) -> Seq {
+    pub(crate) fn right_edge(&self) -> Seq {
         self.acked + self.offered
     }
 

@@ -19,7 +19,8 @@ pub(crate) mod testing;
 mod tests;
 
 pub(crate) use build::{
-    TcpFields, UdpFields, echo_reply, icmp_time_exceeded_reassembly, icmp_unreachable_port, rst_for, tcp, udp,
+    TcpFields, UdpFields, echo_reply, icmp_time_exceeded_reassembly, icmp_unreachable_port, rst_for,
+    syn_with_mss, tcp, udp,
 };
 pub use discard::DiscardReason;
 pub(crate) use icmp::{IcmpError, IcmpKind, IcmpMessage, Quoted};

@@ -1,14 +1,16 @@
 //! What a segment does to a connection.
 
-use smoltcp::socket::tcp::State;
+use smoltcp::socket::tcp::{Socket, State};
 use uis_clock::Instant;
+use uis_vnic::Frame;
 
-use super::Engine;
+use super::{Engine, header_len};
 use crate::tcp::cwnd::Cwnd;
 use crate::tcp::device::{Outbox, Wire};
+use crate::tcp::header::{self, Header};
 use crate::tcp::recovery::Action;
 use crate::tcp::seq::Seq;
-use crate::tcp::shield::{self, Fix, Verdict};
+use crate::tcp::shield::{self, Continuation, Fix, Verdict};
 use crate::wire::{self, DiscardReason, Packet, TcpFields, TcpSegment, flags};
 
 impl Engine {
@@ -22,9 +24,13 @@ impl Engine {
     ) -> Result<(), DiscardReason> {
         let state = self.state();
         let flow_now = self.time.flow(now);
+        if !seg.payload.is_empty() {
+            self.given = self.given.max(Seq(seg.seq) + seg.payload.len() as u32);
+        }
         let window_was_closed = self.shield.peer_window() == 0;
         let mut ack_after = false;
-        match self.shield.judge(seg, state, &self.rto, self.rcv_nxt()) {
+        let limit = self.smoltcp_edge + self.bypassed;
+        match self.shield.judge(seg, state, &self.rto, self.rcv_nxt(), limit) {
             Verdict::Feed | Verdict::Rewrite { .. } if is_pure_ack(seg) && !self.is_opening() => {
                 self.on_pure_ack(now, packet, seg, out)
             }
@@ -95,9 +101,8 @@ impl Engine {
         if ack_after {
             self.send_ack(out);
         }
-        if state != self.state() && self.peer_closed() {
-            // A FIN is acknowledged at once, also when an acknowledgment of data before it was put off.
-            self.time.step(self.ack_delay);
+        if state != self.state() && self.peer_closed() && !self.all_acked() {
+            self.ack_at = Some(flow_now); // a FIN, which is acknowledged at once
         }
         Ok(())
     }
@@ -149,6 +154,11 @@ impl Engine {
         if matches!(state, State::Listen | State::SynSent) {
             if matches!(self.state(), State::SynReceived | State::Established) {
                 self.shield.on_syn(seg);
+                self.given = self.rcv_nxt();
+                self.note_smoltcp_window(self.given);
+                if state == State::SynSent {
+                    self.ack_at = Some(self.time.flow(now));
+                }
                 self.cwnd = Cwnd::new(self.congestion, self.mss());
                 self.fed_window = seg.window.into();
             } else {
@@ -192,7 +202,12 @@ impl Engine {
     }
 
     pub(super) fn feed(&mut self, now: Instant, packet: &Packet<'_>, seg: &TcpSegment<'_>, out: &mut Outbox) {
-        if seg.bare {
+        if seg.has(flags::SYN) && self.shield.irs().is_none() {
+            // smoltcp makes more than one segment at once, up to this size. The peer's MSS is for us to keep to.
+            let syn = wire::syn_with_mss(packet, seg, u16::MAX);
+            self.feed_bytes(now, &syn, out);
+            uis_vnic::buffer::give(syn);
+        } else if seg.bare {
             self.feed_bytes(now, packet.bytes, out);
         } else {
             self.feed_bytes(now, &wire::strip_extensions(packet, seg), out);
@@ -239,12 +254,82 @@ impl Engine {
     }
 
     pub(super) fn feed_bytes(&mut self, now: Instant, bytes: &[u8], out: &mut Outbox) {
-        let sent = out.len();
-        let mut wire = Wire::new(Some(bytes), out, self.mtu);
-        self.iface.poll_ingress_single(self.time.smol(now), &mut wire, &mut self.sockets);
+        let (sent, rcv_nxt) = (out.len(), self.rcv_nxt());
+        let (mtu, translation) = (header_len(self.local) + self.burst, self.translation());
+        let mut feed = |bytes| {
+            let mut wire = Wire::new(Some(bytes), out, mtu).translating(translation);
+            self.iface.poll_ingress_single(self.time.smol(now), &mut wire, &mut self.sockets);
+        };
+        if self.bypassed == 0 {
+            feed(bytes);
+        } else {
+            // In smoltcp's sequence space, what went past it does not exist.
+            let mut shifted = uis_vnic::buffer::copy_of(bytes);
+            let at = header::header_len(&shifted) + 4;
+            let seq = Header::of(&shifted).seq - self.bypassed;
+            shifted[at..at + 4].copy_from_slice(&seq.0.to_be_bytes());
+            feed(&shifted);
+            uis_vnic::buffer::give(shifted);
+        }
+        self.collect();
+        if self.rcv_nxt() != rcv_nxt {
+            self.unasked = true;
+            self.schedule_ack(now);
+        }
         if out.len() > sent {
             self.note(now, out, sent);
+            self.note_smoltcp_window(rcv_nxt);
         }
+    }
+
+    /// Sees to it that what has just arrived is acknowledged: a first segment waits for a second one, and more than one
+    /// is acknowledged at once, as Linux does it (RFC 9293 §3.8.6.3).
+    fn schedule_ack(&mut self, now: Instant) {
+        let now = self.time.flow(now);
+        let unacked = self.rcv_nxt() - self.shield.acked();
+        self.ack_at = match self.ack_at {
+            Some(at) if unacked as usize <= self.shield.peer_mss() => Some(at),
+            None if !self.ack_delay.is_zero() => Some(now + self.ack_delay),
+            _ => Some(now),
+        };
+    }
+
+    /// Takes what smoltcp has received in order.
+    fn collect(&mut self) {
+        let (inbox, socket) = (&mut self.inbox, self.sockets.get_mut::<Socket<'_>>(self.handle));
+        while socket.recv_queue() > 0 && socket.recv(|bytes| (bytes.len(), inbox.push(bytes))).is_ok() {}
+    }
+
+    /// Takes in a segment that does nothing but continue the stream, as nearly all do, without smoltcp: its packet goes to
+    /// the reader as it is. `Err` gives the packet back, if there is more to it than that.
+    pub(crate) fn input_data(
+        &mut self,
+        now: Instant,
+        segment: &Continuation,
+        frame: Frame,
+        out: &mut Outbox,
+    ) -> Result<(), Frame> {
+        let is_plain = matches!(self.state(), State::Established | State::FinWait1 | State::FinWait2)
+            && self.given <= self.rcv_nxt();
+        let predicted = if is_plain { self.shield.predict(segment, &self.rto, self.rcv_nxt()) } else { None };
+        let Some(is_news) = predicted else { return Err(frame) };
+        let len = segment.payload.len() as u32;
+        self.inbox.push_packet(frame.into_packet(), segment.payload.start, segment.payload.end);
+        self.bypassed = self.bypassed.wrapping_add(len);
+        self.given = self.rcv_nxt();
+        self.heard = self.time.flow(now);
+        (self.keepalives, self.window_probes, self.time_outs) = (0, 0, 0);
+        self.schedule_ack(now);
+        if is_news {
+            let una = self.rto.una();
+            let action = self.on_progress(now, segment.ack);
+            if segment.ack != una || self.hides_window() {
+                let window = self.desired_window();
+                self.feed_forged_ack(now, window, out);
+            }
+            self.act(now, action, out);
+        }
+        Ok(())
     }
 
     /// Feeds smoltcp an empty, in-sequence acknowledgment that says nothing new but the window.

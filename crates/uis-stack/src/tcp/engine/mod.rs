@@ -17,9 +17,11 @@ use uis_clock::Instant;
 
 use crate::config::{Congestion, Keepalive, StackConfig};
 use crate::tcp::cwnd::Cwnd;
-use crate::tcp::device::{Outbox, Wire};
+use crate::tcp::device::{Outbox, Translation, Wire};
 use crate::tcp::flow_time::FlowTime;
+use crate::tcp::inbox::Inbox;
 use crate::tcp::isn;
+use crate::tcp::offer::Offer;
 use crate::tcp::options::Settings;
 use crate::tcp::recovery::Recovery;
 use crate::tcp::rto::Rto;
@@ -58,11 +60,26 @@ pub(crate) struct Engine {
     local: SocketAddr,
     remote: SocketAddr,
     mtu: usize,
+    /// How many bytes of data smoltcp emits at once, to be cut into segments.
+    burst: usize,
     time: FlowTime,
     rto: Rto,
     shield: Shield,
+    inbox: Inbox,
+    /// The most that the inbox holds.
+    recv_capacity: usize,
     /// Bytes of the stream that the reader has taken.
     consumed: u32,
+    /// Bytes that went to the inbox past smoltcp. In its sequence space they do not exist.
+    bypassed: u32,
+    /// The end of what smoltcp was given, up to which it may hold something out of order.
+    given: Seq,
+    /// Whether smoltcp was given data and not been asked since what it has to say.
+    unasked: bool,
+    /// The end of the window that smoltcp believes to offer, without what went past it. Until it is asked, it does not move.
+    smoltcp_edge: Seq,
+    /// When to acknowledge what has arrived, in flow time.
+    ack_at: Option<Instant>,
     /// The send half is closed, and smoltcp perhaps not told yet.
     fin_wanted: bool,
     nodelay: bool,
@@ -141,11 +158,7 @@ impl Engine {
         let socket = sockets.get_mut::<Socket<'_>>(handle);
         socket.set_congestion_control(CongestionControl::None);
         socket.set_hop_limit(Some(config.ttl));
-        socket.set_ack_delay(
-            config
-                .delayed_ack
-                .map(|d| smoltcp::time::Duration::from_micros(d.as_micros().min(u64::MAX.into()) as u64)),
-        );
+        socket.set_ack_delay(None); // it acknowledges whenever it is asked; whether that goes out is for the engine to say
         // RFC 7323 §2.3, as smoltcp computes it: the least shift that makes the buffer fit in 16 bits.
         let scale = (usize::BITS - config.recv_buffer.leading_zeros()).saturating_sub(16) as u8;
         let engine = Self {
@@ -155,10 +168,18 @@ impl Engine {
             local,
             remote,
             mtu,
+            burst: mtu - header_len(local),
             time,
             rto: Rto::new(Seq(isn), config.initial_rto, config.min_rto, config.max_rto),
             shield: Shield::new(scale),
+            inbox: Inbox::default(),
+            recv_capacity: config.recv_buffer,
             consumed: 0,
+            bypassed: 0,
+            given: Seq::default(),
+            unasked: false,
+            smoltcp_edge: Seq::default(),
+            ack_at: None,
             fin_wanted: false,
             nodelay: config.nodelay,
             send_limit: SEND_LIMIT.min(config.send_buffer),
@@ -223,19 +244,19 @@ impl Engine {
 
     /// Copies received bytes to `buf` and takes them off the stream.
     pub(crate) fn read(&mut self, buf: &mut [u8]) -> usize {
-        let n = self.socket_mut().recv_slice(buf).unwrap_or(0);
+        let n = self.inbox.read(buf);
         self.consumed = self.consumed.wrapping_add(n as u32);
         n
     }
 
     /// Copies received bytes to `buf` and leaves them.
-    pub(crate) fn peek(&mut self, buf: &mut [u8]) -> usize {
-        self.socket_mut().peek_slice(buf).unwrap_or(0)
+    pub(crate) fn peek(&self, buf: &mut [u8]) -> usize {
+        self.inbox.peek(buf)
     }
 
     /// Bytes that wait for the reader.
     pub(crate) fn readable(&self) -> usize {
-        self.socket().recv_queue()
+        self.inbox.len()
     }
 
     /// Bytes that a writer may hand over now.
@@ -288,11 +309,13 @@ impl Engine {
 
     /// Whether so much has been read that the peer should hear of the room.
     pub(crate) fn owes_window(&self) -> bool {
-        let socket = self.socket();
-        let free = socket.recv_capacity() - socket.recv_queue();
+        let free = self.recv_room().min(usize::from(u16::MAX) << self.shield.our_scale());
         let offered = self.shield.our_window(self.rcv_nxt()) as usize;
         // RFC 9293 §3.8.6.2.2: no small step. And a doubling, as smoltcp and Linux have it.
-        free / 2 >= offered && free - offered >= self.mss().min(socket.recv_capacity() / 2)
+        free / 2 >= offered
+            && free - offered >= self.least_step()
+            && matches!(self.state(), State::Established | State::FinWait1 | State::FinWait2)
+            && self.shield.may_update_window(self.rcv_nxt())
     }
 
     /// How many SYNs were sent without an answer.
@@ -366,12 +389,19 @@ impl Engine {
     /// Gives smoltcp an interface of this MTU.
     fn put_on_path(&mut self, now: Instant, mtu: usize) {
         self.mtu = mtu;
+        self.set_burst(now, mtu - header_len(self.local));
+    }
+
+    /// Gives smoltcp an interface on which it emits this much at once.
+    fn set_burst(&mut self, now: Instant, burst: usize) {
+        self.burst = burst;
         // An interface reads its device's MTU when it is made. The socket does not mind another one, so long as it
         // has the address by the time the socket is asked to send.
         let mut out = Outbox::default();
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = 1;
-        self.iface = Interface::new(config, &mut Wire::new(None, &mut out, mtu), self.time.smol(now));
+        let mut wire = Wire::new(None, &mut out, header_len(self.local) + burst);
+        self.iface = Interface::new(config, &mut wire, self.time.smol(now));
         set_address(&mut self.iface, self.local);
     }
 
@@ -385,6 +415,28 @@ impl Engine {
 
     fn socket_mut(&mut self) -> &mut Socket<'static> {
         self.sockets.get_mut::<Socket<'_>>(self.handle)
+    }
+
+    /// The least by which the offered window may grow (RFC 9293 §3.8.6.2.2).
+    fn least_step(&self) -> usize {
+        self.mss().min(self.recv_capacity / 2)
+    }
+
+    /// For how many more bytes there is room.
+    fn recv_room(&self) -> usize {
+        self.recv_capacity.saturating_sub(self.inbox.len())
+    }
+
+    /// The window to offer now.
+    fn offer(&self) -> Offer {
+        let room = self.rcv_nxt() + self.recv_room() as u32;
+        Offer::new(self.shield.right_edge(), room, self.least_step(), self.shield.our_scale())
+    }
+
+    /// What smoltcp's segments have to be changed in, once it knows its peer.
+    fn translation(&self) -> Option<Translation> {
+        self.shield.irs()?;
+        Some(Translation { mss: self.mss(), bypassed: self.bypassed, offer: self.offer() })
     }
 
     /// The next sequence number expected, RCV.NXT.

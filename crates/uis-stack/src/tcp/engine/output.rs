@@ -6,6 +6,7 @@ use uis_clock::Instant;
 use super::{Engine, header_len};
 use crate::tcp::device::{Outbox, Wire};
 use crate::tcp::header::Header;
+use crate::tcp::segmentation::MAX_BURST;
 use crate::tcp::seq::Seq;
 use crate::wire::{self, TcpFields, flags};
 
@@ -13,18 +14,53 @@ use crate::wire::{self, TcpFields, flags};
 const MAX_EMPTY: usize = 4;
 
 impl Engine {
-    /// Lets smoltcp emit what it has, as far as the outbox has room. Says whether it may have more.
+    /// Emits what there is to send, as far as the outbox has room. Says whether there may be more.
     pub(crate) fn pump(&mut self, now: Instant, out: &mut Outbox) -> bool {
+        let more = self.pump_smoltcp(now, out);
+        self.send_due_ack(now, out);
+        more
+    }
+
+    /// As [`pump`](Self::pump), after something that needs no smoltcp, for the most part.
+    pub(crate) fn follow_up(&mut self, now: Instant, out: &mut Outbox) -> bool {
+        if !self.is_quiet() {
+            return self.pump(now, out);
+        }
+        self.send_due_ack(now, out);
+        false
+    }
+
+    /// Acknowledges what went past smoltcp and tells of room, if it is time and that did not go along with data.
+    fn send_due_ack(&mut self, now: Instant, out: &mut Outbox) {
+        if self.ack_is_due(now) || self.owes_window() {
+            self.send_ack(out);
+        }
+    }
+
+    /// Lets smoltcp emit what it has, as far as the outbox has room. Says whether it may have more.
+    fn pump_smoltcp(&mut self, now: Instant, out: &mut Outbox) -> bool {
         let mut empty = 0;
         self.hold_to_window(now, out);
         while out.has_room() {
             let sent = out.len();
-            self.avoid_silly_segments();
+            self.fit_burst(now, out);
             self.egress(now, out);
             if out.len() == sent {
+                self.unasked = false;
                 return false;
             }
-            let header = self.note(now, out, sent);
+            self.note_smoltcp_window(self.rcv_nxt());
+            let is_ack = Header::of(out.get(sent).expect("a segment was just put there")).is_pure_ack();
+            if is_ack && !self.ack_is_due(now) && !self.owes_window() {
+                out.drop_at(sent);
+                empty += 1;
+                if empty > MAX_EMPTY {
+                    self.repair(now, out);
+                    return false;
+                }
+                continue;
+            }
+            let header = self.note_all(now, out, sent);
             if header.seq_len() > 0 && header.seq == self.rto.una() {
                 self.snd_next = header.seq + header.seq_len(); // smoltcp has gone back
             }
@@ -40,14 +76,48 @@ impl Engine {
         true
     }
 
-    /// Whether [`pump`](Self::pump) is sure to emit nothing. Asking smoltcp costs more.
-    pub(crate) fn is_quiet(&self) -> bool {
+    /// Whether what has arrived is to be acknowledged now.
+    fn ack_is_due(&self, now: Instant) -> bool {
+        self.ack_at.is_some_and(|at| at <= self.time.flow(now))
+    }
+
+    /// smoltcp has emitted a segment, which offers what is free of its ring. Up to `rcv_nxt` that was empty.
+    pub(super) fn note_smoltcp_window(&mut self, rcv_nxt: Seq) {
+        let scale = self.shield.our_scale();
+        let lost = (1 << scale) - 1; // at most, by the shift
+        let window = ((self.recv_capacity >> scale).min(u16::MAX.into()) << scale).saturating_sub(lost);
+        self.smoltcp_edge = rcv_nxt + window as u32 - self.bypassed;
+    }
+
+    /// Whether smoltcp is sure to emit nothing before a timer is due. Asking it costs more.
+    fn is_quiet(&self) -> bool {
         self.state() == State::Established
             && !self.fin_wanted
             && self.socket().send_queue() == (self.snd_next - self.rto.una()) as usize
             && !self.duplicates
-            && self.shield.acked() == self.rcv_nxt()
-            && !self.owes_window()
+            && !self.unasked
+    }
+
+    /// Learns from the segments from `index` on, which smoltcp emitted at once, and makes one header of theirs.
+    fn note_all(&mut self, now: Instant, out: &mut Outbox, index: usize) -> Header {
+        let nxt = self.rto.nxt();
+        let first = self.note(now, out, index);
+        let last = out.len() - 1;
+        if last <= index {
+            return first;
+        }
+        let end = Header::of(out.get(last).expect("a segment was just put there"));
+        if first.seq < nxt {
+            for again in index + 1..=last {
+                self.note(now, out, again);
+            }
+        } else {
+            // What is sent for the first time differs in its numbers only.
+            let next = end.seq + end.seq_len();
+            self.snd_next = self.snd_next.max(next);
+            self.rto.on_sent(self.time.flow(now), first.seq + first.seq_len(), next);
+        }
+        Header { len: (end.seq - first.seq) + end.len, flags: end.flags, ..first }
     }
 
     /// Learns from the segment at `index`, the last one in the outbox. One that merely acknowledges takes the place
@@ -64,6 +134,9 @@ impl Engine {
             return header;
         }
         self.shield.on_sent(&header);
+        if self.all_acked() {
+            self.ack_at = None;
+        }
         if header.seq_len() > 0 && !header.has(flags::RST) {
             let now = self.time.flow(now);
             self.snd_next = self.snd_next.max(end);
@@ -80,32 +153,46 @@ impl Engine {
         header
     }
 
+    /// Lets smoltcp emit at once all that may go now: full segments, and a short one only if it is the end of the data.
+    ///
     /// RFC 9293 §3.8.6.2.1: no small segment because the window or the congestion window has little room; only because
     /// there is no more to send. smoltcp does this when Nagle's algorithm is on, and not once it wants to send a FIN. It
     /// also never sends the FIN of a socket that is closed in SYN-RECEIVED.
-    pub(super) fn avoid_silly_segments(&mut self) {
+    fn fit_burst(&mut self, now: Instant, out: &Outbox) {
+        if self.is_opening() {
+            return;
+        }
+        let mss = self.mss();
         let in_flight = (self.snd_next - self.rto.una()) as usize;
         let unsent = self.unsent().saturating_sub(in_flight);
-        let usable = (self.fed_window as usize).saturating_sub(in_flight);
-        let is_tail = unsent < self.mss() && unsent <= usable;
-        let nagle = !(self.nodelay && is_tail);
-        if self.fin_wanted && is_tail && !self.is_opening() {
+        let may = unsent.min((self.fed_window as usize).saturating_sub(in_flight));
+        let is_tail = unsent < mss && may == unsent;
+        if self.fin_wanted && is_tail {
             self.socket_mut().close();
         }
-        self.socket_mut().set_nagle_enabled(nagle);
+        // A FIN goes with the last segment, so the ones before it go first.
+        let goes_whole = self.nodelay && may == unsent && (is_tail || !self.fin_wanted);
+        self.socket_mut().set_nagle_enabled(!goes_whole);
+        let most = (MAX_BURST - header_len(self.local)).min(out.room() * mss) / mss * mss;
+        let full = (may / mss * mss).min(most);
+        // Another interface is cheap, but not free.
+        if goes_whole {
+            if may.min(self.burst) != may.min(most) {
+                self.set_burst(now, most);
+            }
+        } else if full > 0 {
+            if self.burst != full {
+                self.set_burst(now, full);
+            }
+        } else if self.burst <= may {
+            self.set_burst(now, mss);
+        }
     }
 
     pub(super) fn egress(&mut self, now: Instant, out: &mut Outbox) {
-        let mut wire = Wire::new(None, out, self.mtu);
+        let mtu = header_len(self.local) + self.burst;
+        let mut wire = Wire::new(None, out, mtu).translating(self.translation());
         self.iface.poll_egress(self.time.smol(now), &mut wire, &mut self.sockets);
-    }
-
-    /// Lets smoltcp emit a segment of at most `most` bytes of data.
-    fn egress_short(&mut self, now: Instant, most: usize, out: &mut Outbox) {
-        let whole = self.mtu;
-        self.put_on_path(now, header_len(self.local) + most);
-        self.egress(now, out);
-        self.put_on_path(now, whole);
     }
 
     /// Sends an acknowledgment of our own.
@@ -116,6 +203,7 @@ impl Engine {
     /// Sends a segment of our own, without data.
     pub(super) fn emit_own(&mut self, out: &mut Outbox, seq: Seq, flags: u8) {
         let ack = self.rcv_nxt();
+        let window = self.offer().field(ack);
         let ack_packet = wire::tcp(
             &TcpFields {
                 src: self.local,
@@ -123,7 +211,7 @@ impl Engine {
                 seq: seq.0,
                 ack: Some(ack.0),
                 flags,
-                window: self.shield.our_window_field(ack),
+                window,
                 hop_limit: self.hop_limit,
                 ident: 0,
             },
@@ -135,6 +223,8 @@ impl Engine {
             out.drop_at(out.len() - 1);
         }
         out.push(ack_packet);
+        self.shield.on_sent(&Header { seq, ack, flags, window, len: 0 });
+        self.ack_at = None;
     }
 
     /// Ends smoltcp's loop of empty segments: in FIN-WAIT-2, the timer of window probes is armed though there is
@@ -236,11 +326,8 @@ impl Engine {
         let sent = out.len();
         // smoltcp makes this segment as long as the path takes, also beyond what was sent before and what the peer takes.
         let most = self.rto.in_flight().min(self.shield.peer_window()).max(1) as usize;
-        if most < self.mss() {
-            self.egress_short(now, most, out);
-        } else {
-            self.egress(now, out);
-        }
+        self.set_burst(now, most.min(self.mss()));
+        self.egress(now, out);
         if out.len() > sent {
             self.note(now, out, sent);
         }

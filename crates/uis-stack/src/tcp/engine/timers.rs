@@ -17,7 +17,8 @@ impl Engine {
         let smol = if self.smoltcp_waits() { self.smoltcp_deadline(now) } else { None };
         let keepalive = self.keepalive_at().and_then(|at| self.time.real(at));
         let probe = self.loss_probe_at().and_then(|at| self.time.real(at));
-        [rto, smol, keepalive, probe].into_iter().flatten().min()
+        let ack = self.ack_at.and_then(|at| self.time.real(at));
+        [rto, smol, keepalive, probe, ack].into_iter().flatten().min()
     }
 
     /// What the next deadline that means anything is for.
@@ -50,7 +51,7 @@ impl Engine {
     /// Whether smoltcp may be waiting for something that comes before our own retransmission timer.
     pub(super) fn smoltcp_waits(&self) -> bool {
         // Its least retransmission time-out is a second, and probes need a closed window.
-        self.rto.rto() > Duration::from_secs(1) || self.shield.peer_window() == 0 || !self.all_acked()
+        self.rto.rto() > Duration::from_secs(1) || self.shield.peer_window() == 0
     }
 
     pub(super) fn smoltcp_deadline(&mut self, now: Instant) -> Option<Instant> {
@@ -120,10 +121,8 @@ impl Engine {
 
     /// Keeps smoltcp's retransmission timer, whose cap is lower, from firing before ours.
     pub(super) fn put_off_smoltcp(&mut self, now: Instant) {
-        // While an acknowledgment is put off, that is what smoltcp waits for.
         if let Some(ours) = self.rto.deadline()
             && ours > self.time.flow(now)
-            && self.all_acked()
         {
             let smol_now = self.time.smol(now);
             if let Some(at) = self.iface.poll_at(smol_now, &self.sockets).filter(|&at| at <= smol_now) {

@@ -17,6 +17,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use smoltcp::socket::tcp::State as TcpState;
 use uis_clock::Instant;
+use uis_vnic::Frame;
 
 use settle::Finish;
 
@@ -25,6 +26,7 @@ use crate::tcp::device::Outbox;
 use crate::tcp::engine::Engine;
 use crate::tcp::listener::Backlog;
 use crate::tcp::options::Settings;
+use crate::tcp::shield::Continuation;
 use crate::tcp::table::FlowKey;
 use crate::wire::{DiscardReason, Packet, TcpSegment, flags};
 use uis_vnic::wakers::{WakerSet, Wakeup, wait};
@@ -235,6 +237,21 @@ impl Flow {
                 state.abort(now, End::ABORTED);
             }
             true
+        })
+    }
+
+    /// Takes in a segment that does nothing but continue the stream. `Err` gives the frame back, if there is more to it.
+    pub(crate) fn on_continuation(
+        self: &Arc<Self>,
+        host: &Host,
+        segment: &Continuation,
+        frame: Frame,
+    ) -> Result<(), Frame> {
+        self.operate(host, |state, now| match state {
+            State { engine: Some(engine), outbox, orphan: false, .. } => {
+                engine.input_data(now, segment, frame, outbox)
+            }
+            _ => Err(frame),
         })
     }
 

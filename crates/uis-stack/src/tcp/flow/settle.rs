@@ -19,7 +19,7 @@ impl State {
         if let Some(engine) = &mut self.engine
             && !self.full
         {
-            self.more = !engine.is_quiet() && engine.pump(now, &mut self.outbox);
+            self.more = engine.follow_up(now, &mut self.outbox);
             // Nor is the next deadline known while the outbox is full.
             self.more |= !self.outbox.has_room();
         }
