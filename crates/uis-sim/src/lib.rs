@@ -53,7 +53,8 @@
 //!   and each connection was waiting for. `run` panics with it, [`try_run`](Simulation::try_run) returns it.
 //! - The last packets are printed, one a line, as tcpdump does; and so is the seed. The environment's `UIS_SEED` takes the
 //!   place of the seed of any run, so that a failure can be looked at.
-//! - [`for_each_seed`] tries many seeds, and names those that fail.
+//! - [`for_each_seed`] tries many seeds, and names those that fail. [`sweep!`] does so in several tests, for test runners
+//!   that divide tests between machines.
 //! - [`check_deterministic`](Simulation::check_deterministic) runs a program twice and shows the first packet that differs.
 //!
 //! # What this layer never does
@@ -80,6 +81,7 @@ mod shared;
 mod sim;
 mod simulation;
 mod stuck;
+mod sweep;
 mod task;
 
 pub use describe::describe;
@@ -90,4 +92,6 @@ pub use settings::SimulationBuilder;
 pub use sim::Sim;
 pub use simulation::Simulation;
 pub use stuck::{Stuck, StuckKind};
+#[doc(hidden)]
+pub use sweep::sweep_part;
 pub use task::JoinHandle;

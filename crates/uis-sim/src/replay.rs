@@ -80,8 +80,11 @@ impl Simulation {
     ///
     /// - `UIS_SEED=17` runs this seed only, so that a failure can be looked at.
     /// - `UIS_SEEDS=0..100000` runs these instead of `seeds`.
-    /// - `UIS_SEED_PARTITION=2/5` runs the second of five parts of the seeds, so that five machines (or the five jobs of
-    ///   `cargo nextest run --partition`, each with its own number here) share a sweep: each seed is run by one of them.
+    /// - `UIS_SEED_PARTITION=2/5` runs the second of five parts of the seeds, so that five machines share a sweep: each seed
+    ///   is run by one of them.
+    ///
+    /// It is one test, which `cargo nextest run --partition` gives to one machine. [`sweep!`](crate::sweep) makes several of
+    /// it.
     ///
     /// # Panics
     ///
@@ -98,8 +101,11 @@ impl Simulation {
     #[doc(alias("sweep", "fuzz"))]
     #[track_caller]
     pub fn for_each_seed<R: Termination>(&self, seeds: Range<u64>, program: impl AsyncFn(Sim) -> R) {
-        let variable = |name| std::env::var(name).ok();
-        let plan = Plan::new(seeds, variable(SEED), variable(SEEDS), variable(PARTITION));
+        self.sweep(Plan::of_environment(seeds), program);
+    }
+
+    #[track_caller]
+    pub(crate) fn sweep<R: Termination>(&self, plan: Plan, program: impl AsyncFn(Sim) -> R) {
         let mut failed = Vec::new();
         let mut tried = 0_u64;
         for seed in plan.seeds() {
@@ -211,7 +217,7 @@ fn number(variable: &str, text: &str) -> u64 {
 
 /// Which seeds a sweep tries.
 #[derive(Debug)]
-struct Plan {
+pub(crate) struct Plan {
     seeds: Range<u64>,
     /// The first one is as many after the start, and then each so many.
     skip: u64,
@@ -219,6 +225,24 @@ struct Plan {
 }
 
 impl Plan {
+    /// These seeds, or what the environment says.
+    #[track_caller]
+    pub(crate) fn of_environment(seeds: Range<u64>) -> Self {
+        let variable = |name| std::env::var(name).ok();
+        Self::new(seeds, variable(SEED), variable(SEEDS), variable(PARTITION))
+    }
+
+    /// Part number `part` of `of`, counted from 0. One single seed belongs to one of them.
+    pub(crate) fn part(self, part: u64, of: u64) -> Self {
+        let Self { seeds, skip, step } = self;
+        if seeds.end.checked_sub(seeds.start) == Some(1) {
+            let is_here = seeds.start % of == part;
+            let end = if is_here { seeds.end } else { seeds.start };
+            return Self { seeds: seeds.start..end, skip, step };
+        }
+        Self { seeds, skip: skip + step * part, step: step * of }
+    }
+
     #[track_caller]
     fn new(
         default: Range<u64>,
@@ -275,6 +299,16 @@ mod tests {
         all.sort_unstable();
         assert_eq!(all, (0..10).collect::<Vec<_>>());
         assert_eq!(plan(None, Some("0..2"), Some("3/3")), [0; 0]);
+    }
+
+    #[test]
+    fn parts_of_parts() {
+        let part =
+            |n| Plan::new(0..10, None, None, Some("2/2".into())).part(n, 3).seeds().collect::<Vec<_>>();
+        assert_eq!([0, 1, 2].map(part), [vec![1, 7], vec![3, 9], vec![5]]);
+        let single =
+            |n| Plan::new(0..10, Some("17".into()), None, None).part(n, 3).seeds().collect::<Vec<_>>();
+        assert_eq!([0, 1, 2].map(single), [vec![], vec![], vec![17]]);
     }
 
     #[test]

@@ -66,7 +66,7 @@
 //! | delay | [`Internet::deliver_after`], [`Internet::deliver_at`] |
 //! | a capture | [`PcapTrace`] |
 //! | a whole test on virtual time, replayed from a seed | [`Simulation`] |
-//! | the same for many seeds | [`for_each_seed`] |
+//! | the same for many seeds, in one test or in several | [`for_each_seed`], [`sweep!`] |
 //! | time that only moves when nothing else can, without more | [`VirtualClock`] |
 //! | code that runs here and on the real network | [`Dial`], [`Listen`] |
 //! | buffers, time-outs, congestion control | [`StackConfig`], [`Internet::new_stack_with`] |
@@ -312,4 +312,4 @@ pub use uis_internet::{DEFAULT_MAX_IN_FLIGHT, InFlight, InternetBuilder, Interne
 pub use uis_pcap::{PcapTrace, PcapTraceBuilder, Precision};
 
 #[doc(inline)]
-pub use uis_sim::{Rng, Sim, Simulation, SimulationBuilder, Stuck, StuckKind, for_each_seed};
+pub use uis_sim::{Rng, Sim, Simulation, SimulationBuilder, Stuck, StuckKind, for_each_seed, sweep};
