@@ -47,12 +47,15 @@ How:
       --pcap-snaplen N    bytes kept of each captured packet, instead of all and 256
 
 Instead of the time:
-      --callgrind         count instructions, under valgrind: the same on a busy machine and on an idle one. Compares
-                          them with those in docs/performance.md, and fails if any has grown by more than 10 %
+      --callgrind         count instructions, under valgrind: the same on a busy machine and on an idle
+                          one; compares them with those in docs/performance.md, and fails if any has
+                          grown by more than 10 %
       --bless             take these counts for the new ones in docs/performance.md
 
 Results:
       --json FILE         the rows as JSON as well
+      --html FILE         a page with charts and the whole table, for a browser
+      --svg FOLDER        the charts as a file each
       --compare FILE      how they have changed since an earlier run wrote FILE with --json
   -h, --help              this text
 ";
@@ -94,6 +97,8 @@ pub(crate) struct Options {
     pub(crate) pcap_snaplen: Option<u32>,
     pub(crate) json: Option<PathBuf>,
     pub(crate) compare: Option<PathBuf>,
+    pub(crate) html: Option<PathBuf>,
+    pub(crate) svg: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -117,6 +122,8 @@ impl Default for Options {
             pcap_snaplen: None,
             json: None,
             compare: None,
+            html: None,
+            svg: None,
         }
     }
 }
@@ -181,6 +188,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
                 options.pcap_snaplen = Some(in_range(&name, value()?, 1..=262_144, "1 to 262144")?);
             }
             "--compare" => options.compare = Some(value()?.into()),
+            "--html" => options.html = Some(value()?.into()),
+            "--svg" => options.svg = Some(value()?.into()),
             "--json" => options.json = Some(value()?.into()),
             _ => return Err(unknown),
         }
@@ -303,6 +312,10 @@ mod tests {
             "a.json",
             "--compare",
             "b.json",
+            "--html",
+            "c.html",
+            "--svg",
+            "d",
         ]);
         let expect = Options {
             quick: true,
@@ -323,6 +336,8 @@ mod tests {
             pcap_snaplen: Some(64),
             json: Some("a.json".into()),
             compare: Some("b.json".into()),
+            html: Some("c.html".into()),
+            svg: Some("d".into()),
         };
         assert_eq!(all, expect);
     }

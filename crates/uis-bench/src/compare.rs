@@ -57,6 +57,11 @@ impl Earlier {
         Self::parse(&text).map_err(|error| named(error.into()))
     }
 
+    #[cfg(test)]
+    pub(crate) fn of(rows: Vec<Row>) -> Self {
+        Self { rows, unreadable: 0 }
+    }
+
     fn parse(text: &str) -> Result<Self, serde_json::Error> {
         let values: Vec<serde_json::Value> = serde_json::from_str(text)?;
         let all = values.len();
@@ -64,17 +69,18 @@ impl Earlier {
         Ok(Self { unreadable: all - rows.len(), rows })
     }
 
-    /// What has become of the figure that was measured in the same way.
-    pub(crate) fn change(&self, now: &Row) -> Option<Change> {
-        let then = self.rows.iter().find(|then| then.key() == now.key() && then.unit == now.unit)?;
-        let verdict = match (now.min > then.max, now.max < then.min) {
-            _ if now.runs < 2 || then.runs < 2 => Verdict::Within,
-            (false, false) => Verdict::Within,
-            (more, _) if more == less_is_better(&now.unit) => Verdict::Worse,
-            _ => Verdict::Better,
+    /// What has become of each of these figures: none for those that were not measured then.
+    pub(crate) fn changes(&self, now: &[Row]) -> Vec<Option<Change>> {
+        // A yardstick that several cases have in common is there several times, in the same order.
+        let mut used = vec![false; self.rows.len()];
+        let find = |now: &Row| {
+            let same =
+                |(at, then): (usize, &Row)| !used[at] && then.key() == now.key() && then.unit == now.unit;
+            let at = self.rows.iter().enumerate().position(same)?;
+            used[at] = true;
+            Some(change(&self.rows[at], now))
         };
-        let by = if then.value == now.value { 0.0 } else { now.value / then.value - 1.0 };
-        Some(Change { before: then.value, by, verdict })
+        now.iter().map(find).collect()
     }
 
     /// A line for each row that both have, and the names of the others.
@@ -82,8 +88,8 @@ impl Earlier {
         let mut text =
             format!("\n{:56}{:>12}{:>12}{:>9}\n", "compared with the earlier run", "before", "now", "change");
         let mut new = 0;
-        for row in now {
-            let Some(change) = self.change(row) else {
+        for (row, change) in now.iter().zip(self.changes(now)) {
+            let Some(change) = change else {
                 new += 1;
                 continue;
             };
@@ -101,13 +107,25 @@ impl Earlier {
             self.rows.iter().filter(|then| now.iter().all(|now| now.key() != then.key())).collect();
         let _ = writeln!(
             text,
-            "\n\"better\" and \"WORSE\": every run of one is beyond every run of the other. Else the change may be chance; so may \
-             it\nbe where the yardsticks have changed as much. Not in the earlier run: {new}. Not in this one: {}. Not understood: {}.",
+            "\n\"better\" and \"WORSE\": every run of one is beyond every run of the other. Else the change may be\n\
+             chance; so may it be where the yardsticks have changed as much.\n\
+             Not in the earlier run: {new}. Not in this one: {}. Not understood: {}.",
             gone.len(),
             self.unreadable
         );
         text
     }
+}
+
+fn change(then: &Row, now: &Row) -> Change {
+    let verdict = match (now.min > then.max, now.max < then.min) {
+        _ if now.runs < 2 || then.runs < 2 => Verdict::Within,
+        (false, false) => Verdict::Within,
+        (more, _) if more == less_is_better(&now.unit) => Verdict::Worse,
+        _ => Verdict::Better,
+    };
+    let by = if then.value == now.value { 0.0 } else { now.value / then.value - 1.0 };
+    Change { before: then.value, by, verdict }
 }
 
 /// "+3.1 %"; plainer where a per cent means little.
@@ -156,16 +174,12 @@ mod tests {
         }
     }
 
-    fn earlier(rows: Vec<Row>) -> Earlier {
-        Earlier { rows, unreadable: 0 }
-    }
-
     #[test]
     fn what_overlaps_is_no_verdict_and_what_does_not_is() {
-        let then = earlier(vec![row("a", "Gbit/s", [9.0, 10.0, 11.0])]);
+        let then = Earlier::of(vec![row("a", "Gbit/s", [9.0, 10.0, 11.0])]);
         let verdict = |unit: &str, figures| {
-            let then = earlier(vec![Row { unit: unit.into(), ..then.rows[0].clone() }]);
-            then.change(&row("a", unit, figures)).unwrap().verdict
+            let then = Earlier::of(vec![Row { unit: unit.into(), ..then.rows[0].clone() }]);
+            then.changes(&[row("a", unit, figures)])[0].unwrap().verdict
         };
         assert_eq!(verdict("Gbit/s", [10.5, 12.0, 13.0]), Verdict::Within);
         assert_eq!(verdict("Gbit/s", [11.5, 12.0, 13.0]), Verdict::Better);
@@ -173,14 +187,14 @@ mod tests {
         assert_eq!(verdict("µs", [11.5, 12.0, 13.0]), Verdict::Worse);
         assert_eq!(verdict("kB", [7.0, 8.0, 8.5]), Verdict::Better);
         let once = Row { runs: 1, ..row("a", "Gbit/s", [20.0; 3]) };
-        let change = then.change(&once).unwrap();
+        let change = then.changes(&[once])[0].unwrap();
         assert_eq!((change.verdict, change.by, change.before), (Verdict::Within, 1.0, 10.0));
     }
 
     #[test]
     fn missing_rows_are_counted_and_others_compared() {
         let then =
-            earlier(vec![row("both", "Gbit/s", [1.0, 2.0, 3.0]), row("gone", "Gbit/s", [1.0, 2.0, 3.0])]);
+            Earlier::of(vec![row("both", "Gbit/s", [1.0, 2.0, 3.0]), row("gone", "Gbit/s", [1.0, 2.0, 3.0])]);
         let now = [row("both", "Gbit/s", [5.0, 5.0, 5.0]), row("new", "Gbit/s", [1.0, 2.0, 3.0])];
         let text = then.report(&now);
         let line = text.lines().find(|line| line.contains("both")).unwrap();
@@ -188,6 +202,15 @@ mod tests {
         assert!(line.contains("+150.0 %") && line.ends_with("better"), "{line}");
         assert!(text.contains("Not in the earlier run: 1. Not in this one: 1. Not understood: 0."), "{text}");
         assert!(Earlier::default().report(&[]).contains("Not in this one: 0"));
+    }
+
+    #[test]
+    fn rows_of_one_name_are_compared_in_their_order() {
+        let kernel = |value| row("kernel: one thread", "Gbit/s", [value; 3]);
+        let changes =
+            Earlier::of(vec![kernel(1.0), kernel(2.0)]).changes(&[kernel(2.0), kernel(2.0), kernel(2.0)]);
+        let by: Vec<_> = changes.into_iter().map(|change| Some(change?.by)).collect();
+        assert_eq!(by, [Some(1.0), Some(0.0), None]);
     }
 
     #[test]

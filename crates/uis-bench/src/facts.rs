@@ -3,27 +3,68 @@
 use std::fs;
 use std::io;
 use std::thread;
+use std::time::SystemTime;
 
-/// The header above the figures.
-pub(crate) fn header() -> String {
+/// Machine and build, each with its name.
+pub(crate) fn all() -> Vec<(&'static str, String)> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let plural = if cores == 1 { "" } else { "s" };
     let revision = match env!("UIS_BENCH_REVISION") {
         "" => String::new(),
         revision => format!(", revision {revision}"),
     };
-    let mut text = format!(
-        "machine  {}, {cores} core{plural} usable, {}\nbuild    uis {}, {}, opt-level {}{revision}\n",
-        processor().unwrap_or_else(|| std::env::consts::ARCH.into()),
-        kernel().unwrap_or_else(|| std::env::consts::OS.into()),
-        env!("CARGO_PKG_VERSION"),
-        env!("UIS_BENCH_RUSTC"),
-        env!("UIS_BENCH_OPT_LEVEL"),
-    );
+    let mut facts = vec![
+        (
+            "machine",
+            format!(
+                "{}, {cores} core{plural} usable, {}",
+                processor().unwrap_or_else(|| std::env::consts::ARCH.into()),
+                kernel().unwrap_or_else(|| std::env::consts::OS.into()),
+            ),
+        ),
+        (
+            "build",
+            format!(
+                "uis {}, {}, opt-level {}{revision}",
+                env!("CARGO_PKG_VERSION"),
+                env!("UIS_BENCH_RUSTC"),
+                env!("UIS_BENCH_OPT_LEVEL"),
+            ),
+        ),
+    ];
     if cfg!(debug_assertions) {
-        text.push_str("WARNING  this is a debug build: its figures mean nothing\n");
+        facts.push(("WARNING", "this is a debug build: its figures mean nothing".into()));
     }
-    text
+    facts
+}
+
+/// The time of day, in UTC, as people write it.
+pub(crate) fn now() -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let minutes = since.as_secs() / 60;
+    let [year, month, day] = date(minutes / (24 * 60));
+    format!("{year}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60 % 24, minutes % 60)
+}
+
+/// The date so many days after the first of January of 1970, by counting: it is done once.
+fn date(mut days: u64) -> [u64; 3] {
+    let is_leap =
+        |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let mut year = 1970;
+    while days >= 365 + u64::from(is_leap(year)) {
+        days -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let february = 28 + u64::from(is_leap(year));
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    [year, month, days + 1]
 }
 
 /// The MTU of the kernel's loopback interface.
@@ -71,10 +112,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_header_names_machine_and_build() {
-        let text = header();
-        assert!(text.starts_with("machine  ") && text.contains("\nbuild    uis 0."), "{text}");
-        assert!(text.contains("core") && text.contains("opt-level"), "{text}");
+    fn machine_and_build_are_named() {
+        let facts = all();
+        assert_eq!([facts[0].0, facts[1].0], ["machine", "build"]);
+        assert!(facts[0].1.contains("core") && facts[1].1.contains("opt-level"), "{facts:?}");
+    }
+
+    #[test]
+    fn days_are_dates() {
+        for (days, expect) in [
+            (0, [1970, 1, 1]),
+            (30, [1970, 1, 31]),
+            (31, [1970, 2, 1]),
+            (11_016, [2000, 2, 29]),
+            (11_017, [2000, 3, 1]),
+            (20_453, [2025, 12, 31]),
+        ] {
+            assert_eq!(date(days), expect);
+        }
+        assert!(now().ends_with(" UTC"));
     }
 
     #[test]

@@ -97,6 +97,17 @@ impl Histogram {
         }
         None
     }
+
+    /// The buckets from the first to the last with anything in them: their bounds in microseconds, and their shares.
+    pub(crate) fn bars(&self) -> Vec<([f64; 2], f64)> {
+        let total = self.total().max(1) as f64;
+        let used = |&at: &usize| self.counts[at] > 0;
+        let all = 0..self.counts.len();
+        let (Some(first), Some(last)) = (all.clone().find(used), all.rev().find(used)) else {
+            return Vec::new();
+        };
+        (first..=last).map(|at| (bounds(at), self.counts[at] as f64 / total)).collect()
+    }
 }
 
 fn bucket(nanos: u64) -> usize {
@@ -144,6 +155,9 @@ mod tests {
         assert!((1.0..1.2).contains(&all.within(0.5).unwrap()), "{all:?}");
         assert!((90.0..115.0).contains(&all.within(0.99).unwrap()), "{all:?}");
         assert_eq!(histogram(&[]).within(0.5), None);
+        let bars = all.bars();
+        assert_eq!((bars.first().unwrap().1, bars.last().unwrap().1), (0.75, 0.25));
+        assert_eq!(histogram(&[]).bars(), []);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A [scenario] has cases. A [case] has a subject, which is uis, and yardsticks: a
 //! [bare pair of smoltcp interfaces](bare), the [kernel's loopback](kernel), or uis itself without the very thing
 //! that the case is about. Each is run in its turn under a [meter], which cuts a window out of the middle of
-//! the run; the figures become lines of a [table] and [rows] of JSON,
+//! the run; the figures become lines of a [table], [rows] of JSON and a [page](report),
 //! which can be [compared](compare) with those of an earlier run.
 //!
 //! Where the time says little, on a busy machine, [instructions](callgrind) are counted.
@@ -20,6 +20,7 @@ mod latency;
 mod meter;
 mod net;
 mod progress;
+mod report;
 mod rows;
 mod scenario;
 mod table;
@@ -33,6 +34,7 @@ use case::Case;
 use compare::Earlier;
 use meter::Span;
 use progress::Progress;
+use report::{Entry, Report};
 
 /// Bytes of a write of a bulk transfer, of uis and the yardsticks alike.
 const WRITE: usize = 64 << 10;
@@ -90,17 +92,24 @@ fn run(options: &Options, out: &mut impl Write) -> io::Result<bool> {
 
     let usual = if options.quick { QUICK_WINDOW } else { WINDOW };
     let span = Span::of(options.duration.unwrap_or(usual));
-    write!(out, "{}", facts::header())?;
-    writeln!(out, "windows  {:?} each, after a warm-up of {:?}\n", span.window, span.warm_up)?;
-    write!(out, "{}", table::legend(options.runs))?;
     let earlier = options.compare.as_deref().map(Earlier::read).transpose()?;
+    let mut facts = facts::all();
+    facts.push((
+        "windows",
+        format!("{} of {:?} each, after a warm-up of {:?}", options.runs, span.window, span.warm_up),
+    ));
+    for (name, value) in &facts {
+        writeln!(out, "{name:8} {value}")?;
+    }
+    write!(out, "\n{}", table::legend(options.runs))?;
+
     let planned = |case: &Case| case.seconds(span, options.runs);
     let mut progress = Progress::new(asked.iter().flat_map(|(_, cases)| cases).map(planned).sum());
-    let mut rows = Vec::new();
-    if let Some(path) = &options.json {
-        // A file that cannot be written is better known before than after.
-        rows::write_json(path, &rows)?;
-    }
+    let scenarios = asked.iter().map(|(scenario, _)| (scenario.name, scenario.about)).collect();
+    let mut report = Report { facts, runs: options.runs, scenarios, entries: Vec::new(), earlier };
+    report.facts.insert(0, ("taken", facts::now()));
+    // Files that cannot be written are better known before than after.
+    write_files(options, &report)?;
     let mut sound = true;
     for (scenario, cases) in asked {
         writeln!(out, "\n{}: {}", scenario.name, scenario.about)?;
@@ -112,7 +121,7 @@ fn run(options: &Options, out: &mut impl Write) -> io::Result<bool> {
             match measured {
                 Ok(measured) => {
                     write!(out, "{}", table::lines(&case, &measured))?;
-                    rows.extend(rows::rows(&case, &measured));
+                    report.entries.push(Entry::new(case, measured));
                 }
                 Err(error) => {
                     write!(out, "{}", table::failure(&case, &error))?;
@@ -121,14 +130,26 @@ fn run(options: &Options, out: &mut impl Write) -> io::Result<bool> {
                 }
             }
             out.flush()?;
-            // After each case: whoever interrupts it has what was measured until then.
-            if let Some(path) = &options.json {
-                rows::write_json(path, &rows)?;
-            }
         }
+        // After each scenario: whoever interrupts it has what was measured until then.
+        write_files(options, &report)?;
     }
-    if let Some(earlier) = earlier {
-        write!(out, "{}", earlier.report(&rows))?;
+    if let Some(earlier) = &report.earlier {
+        write!(out, "{}", earlier.report(&report.rows()))?;
     }
     Ok(sound)
+}
+
+/// The files that the options ask for.
+fn write_files(options: &Options, report: &Report) -> io::Result<()> {
+    if let Some(path) = &options.json {
+        rows::write_json(path, &report.rows())?;
+    }
+    if let Some(path) = &options.html {
+        report.write_html(path)?;
+    }
+    if let Some(folder) = &options.svg {
+        report.write_svgs(folder)?;
+    }
+    Ok(())
 }

@@ -106,7 +106,7 @@ impl Meter {
     /// # Errors
     ///
     /// `drive`'s own; `TimedOut` if the lanes were not ready in ten seconds; `UnexpectedEof` if `drive`
-    /// returned before the window began, or nothing at all was counted in it.
+    /// returned before the window began; `WouldBlock` if nothing at all was counted in it.
     pub(crate) fn measure(
         span: Span,
         lanes: usize,
@@ -138,7 +138,7 @@ impl Meter {
             driven.and(reading)
         })?;
         if reading.lanes.iter().all(|&count| count == 0) {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "nothing was counted in the window"));
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, "nothing was counted in the window"));
         }
         Ok(reading)
     }
@@ -341,7 +341,7 @@ pub(crate) mod tests {
             futures_lite::future::block_on(meter.stopped());
             Ok(())
         });
-        assert_eq!(idle.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(idle.unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]

@@ -63,7 +63,7 @@ fn comparison(name: &str, summary: &Summary, yardstick: &Summary) -> Option<Stri
     Some(format!("{ratio:.2} × {name} {}", number(yardstick.value)))
 }
 
-fn with_unit(metric: &Metric, value: f64) -> String {
+pub(crate) fn with_unit(metric: &Metric, value: f64) -> String {
     match metric.unit {
         "ratio" => number(value),
         "1/s" => format!("{}/s", number(value)),

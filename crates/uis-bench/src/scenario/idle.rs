@@ -19,7 +19,8 @@ use crate::net::Net;
 
 pub(crate) const IDLE: Scenario = Scenario {
     name: "idle",
-    about: "TCP round trips beside idle connections between the same two stacks; and the memory of both ends of a connection",
+    about: "TCP round trips beside idle connections between the same two stacks; and the memory of both ends of a \
+            connection",
     cases,
 };
 

@@ -46,7 +46,10 @@ struct Path {
 impl Path {
     fn label(self) -> String {
         let loss = (self.loss > 0.0).then(|| format!("{} % loss", self.loss * 100.0));
-        let delay = (!self.delay.is_zero()).then(|| format!("{:?} one way", self.delay));
+        let delay = (!self.delay.is_zero()).then(|| match self.delay.as_secs_f64() * 1e3 {
+            millis if millis < 1.0 => format!("{} µs one way", (millis * 1e3).round()),
+            millis => format!("{millis} ms one way"),
+        });
         let parts: Vec<_> = loss.into_iter().chain(delay).collect();
         if parts.is_empty() { "nothing lost or late".into() } else { parts.join(", ") }
     }
@@ -158,8 +161,8 @@ mod tests {
     fn a_path_is_its_label() {
         let path = |loss, delay| Path { loss, delay: Duration::from_micros(delay) }.label();
         assert_eq!(path(0.001, 0), "0.1 % loss");
-        assert_eq!(path(0.01, 10_000), "1 % loss, 10ms one way");
-        assert_eq!(path(0.0, 50), "50µs one way");
+        assert_eq!(path(0.01, 10_000), "1 % loss, 10 ms one way");
+        assert_eq!(path(0.0, 50), "50 µs one way");
         assert_eq!(path(0.0, 0), "nothing lost or late");
     }
 
