@@ -1,5 +1,6 @@
 //! What all handles of an internet share, and what its Vnics hold of it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::Waker;
@@ -47,15 +48,15 @@ impl Inner {
     /// Hands a frame to whoever has its destination address, inline, and counts what came of it.
     pub(crate) fn deliver(&self, frame: Frame) -> Result<(), Undelivered> {
         let sent = frame.sent_by().is_some();
-        let reason = if self.is_closed() {
-            DropReason::Closed
+        let (reason, frame) = if self.is_closed() {
+            (DropReason::Closed, frame)
         } else if let Some(dst) = frame.dst() {
-            match self.routes.find(dst) {
-                Some(vnic) => return self.counters.deliver(frame, sent, &vnic),
-                None => DropReason::NoRoute,
+            match self.routes.pass(dst, frame, |vnic, frame| self.counters.deliver(frame, sent, vnic)) {
+                Ok(result) => return result,
+                Err(frame) => (DropReason::NoRoute, frame),
             }
         } else {
-            DropReason::Malformed
+            (DropReason::Malformed, frame)
         };
         self.counters.dropped(sent, reason, 1);
         Err(Undelivered::new(reason, frame))
@@ -88,6 +89,19 @@ impl VnicNetwork for Inner {
             self.counters.dropped(sent, *reason, 1);
         }
         result
+    }
+
+    fn send_frames(&self, frames: &mut VecDeque<Frame>, lost: &mut dyn FnMut(DropReason)) -> bool {
+        let (sent, result) = self.queue.push_all(frames);
+        match result {
+            Ok(has_room) => has_room,
+            Err(reason) => {
+                self.counters.dropped(true, reason, sent);
+                self.counters.dropped(false, reason, frames.len() as u64 - sent);
+                frames.drain(..).for_each(|_| lost(reason));
+                true
+            }
+        }
     }
 
     fn on_room(&self, waker: &Waker) {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::collections::vec_deque::Drain;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
@@ -15,8 +16,6 @@ use uis_clock::unwind::Panics;
 
 pub(crate) struct Queue {
     state: Mutex<State>,
-    /// Frames that a router has taken out and not handled yet.
-    routing: AtomicU64,
     max: usize,
     /// How long the queue may be for one more bulk segment when nobody waits.
     bulk_max: usize,
@@ -29,6 +28,8 @@ struct State {
     frames: VecDeque<Frame>,
     /// How many of them were made by hand.
     unsent: usize,
+    /// For each router, how many frames that were sent it has taken out and not handled yet.
+    routers: Vec<Arc<AtomicU64>>,
     receivers: Receivers,
     room: RoomLine,
     /// While a sender is woken: how many frames it may still send if others wait.
@@ -53,6 +54,7 @@ impl Queue {
         let state = State {
             frames: VecDeque::new(),
             unsent: 0,
+            routers: Vec::new(),
             receivers: Receivers::default(),
             room: RoomLine::default(),
             turn: None,
@@ -61,13 +63,7 @@ impl Queue {
             sent: 0,
             refused: 0,
         };
-        Self {
-            state: Mutex::new(state),
-            routing: AtomicU64::new(0),
-            max,
-            bulk_max: max - max / 8,
-            worthwhile: (max / 16).clamp(1, 32),
-        }
+        Self { state: Mutex::new(state), max, bulk_max: max - max / 8, worthwhile: (max / 16).clamp(1, 32) }
     }
 
     pub(crate) fn max(&self) -> usize {
@@ -101,6 +97,37 @@ impl Queue {
             wakeup.wake();
         }
         Ok(())
+    }
+
+    /// Puts frames at the end, under one lock, as many as there is room for: all if it says true. Closed, it takes none.
+    /// Says as well how many of those that a closed queue refuses were sent.
+    pub(crate) fn push_all(&self, frames: &mut VecDeque<Frame>) -> (u64, Result<bool, DropReason>) {
+        let mut state = self.state.lock();
+        if state.closed {
+            let sent = frames.iter().filter(|frame| frame.sent_by().is_some()).count() as u64;
+            state.sent += sent;
+            return (sent, Err(DropReason::Closed));
+        }
+        while let Some(frame) = frames.front() {
+            let len = state.frames.len();
+            if len >= self.max || (len >= self.bulk_limit(&state) && is_bulk(frame.packet())) {
+                state.refused += 1;
+                break;
+            }
+            state.frames.extend(frames.pop_front());
+            let sent = state.frames.back().is_some_and(|frame| frame.sent_by().is_some());
+            state.sent += u64::from(sent);
+            state.unsent += usize::from(!sent);
+            if let Some(left) = &mut state.turn {
+                *left = left.saturating_sub(1);
+            }
+        }
+        if !state.receivers.is_empty() && !state.frames.is_empty() {
+            let wakeup = state.receivers.drain();
+            drop(state);
+            wakeup.wake();
+        }
+        (0, Ok(frames.is_empty()))
     }
 
     /// Takes up to `max` frames, at least 1, from the front and gives them to `sink`, with how many of them were sent.
@@ -198,21 +225,23 @@ impl Queue {
         true
     }
 
-    /// A router has taken `n` frames that were sent.
-    pub(crate) fn routing(&self, n: u64) {
-        self.routing.fetch_add(n, Ordering::Relaxed);
+    /// A router begins, which alone says in here how many frames that were sent it has taken and not handled yet.
+    pub(crate) fn add_router(&self) -> Arc<AtomicU64> {
+        let taken = Arc::new(AtomicU64::new(0));
+        self.state.lock().routers.push(taken.clone());
+        taken
     }
 
-    /// A router has handled `n` of them, or puts them back.
-    pub(crate) fn routed(&self, n: u64) {
-        self.routing.fetch_sub(n, Ordering::Relaxed);
+    pub(crate) fn remove_router(&self, router: &Arc<AtomicU64>) {
+        self.state.lock().routers.retain(|other| !Arc::ptr_eq(other, router));
     }
 
     pub(crate) fn read_into(&self, stats: &mut InternetStats) {
         let state = self.state.lock();
         stats.sent = state.sent;
         stats.refused = state.refused;
-        stats.queued = (state.frames.len() - state.unsent) as u64 + self.routing.load(Ordering::Relaxed);
+        let taken: u64 = state.routers.iter().map(|taken| taken.load(Ordering::Relaxed)).sum();
+        stats.queued = (state.frames.len() - state.unsent) as u64 + taken;
     }
 
     /// How long the queue may be now for one more bulk segment.

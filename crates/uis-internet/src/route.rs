@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -160,6 +160,8 @@ struct Router<'a, E> {
     wait: Wait<'a>,
     each: E,
     batch: VecDeque<Frame>,
+    /// How many of `batch` were sent, for those who count.
+    taken: Arc<AtomicU64>,
 }
 
 impl<'a, E, R> Router<'a, E>
@@ -167,7 +169,8 @@ where
     E: FnMut(&Internet, Frame) -> R,
 {
     fn new(internet: &'a Internet, each: E) -> Self {
-        Self { internet, wait: Wait::new(&internet.inner.queue), each, batch: VecDeque::new() }
+        let queue = &internet.inner.queue;
+        Self { internet, wait: Wait::new(queue), each, batch: VecDeque::new(), taken: queue.add_router() }
     }
 
     /// Handles up to `max` frames and says how many; 0 if there never will be any. If there are none now it waits for
@@ -177,14 +180,15 @@ where
             return Poll::Pending;
         }
         let queue = self.wait.queue;
-        let batch = &mut self.batch;
+        let (batch, taken) = (&mut self.batch, &self.taken);
         let polled = queue.poll_take(&mut self.wait.key, Some(cx), max, |frames, sent| {
             batch.extend(frames);
-            queue.routing(sent);
+            taken.store(sent, Ordering::Relaxed);
         });
         while let Some(frame) = self.batch.pop_front() {
             if frame.sent_by().is_some() {
-                queue.routed(1);
+                // Nobody else writes it.
+                self.taken.store(self.taken.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
             }
             (self.each)(self.internet, frame);
         }
@@ -194,9 +198,8 @@ where
 
 impl<E> Drop for Router<'_, E> {
     fn drop(&mut self) {
+        self.wait.queue.remove_router(&self.taken);
         if !self.batch.is_empty() {
-            let sent = self.batch.iter().filter(|frame| frame.sent_by().is_some()).count();
-            self.wait.queue.routed(sent as u64);
             self.wait.queue.put_back(self.batch.drain(..)); // last, since a waker may panic
         }
     }

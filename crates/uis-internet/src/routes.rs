@@ -1,17 +1,33 @@
 //! Who has which address.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
 use parking_lot::RwLock;
-use uis_vnic::{Vnic, VnicId, WeakVnic};
+use uis_vnic::recent::{Changes, Recent};
+use uis_vnic::{Frame, Undelivered, Vnic, VnicId, WeakVnic};
 
 /// The routing table: host routes only. Nothing ever iterates over it towards the wire.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
     table: RwLock<Table>,
+    changes: Changes,
+}
+
+thread_local! {
+    /// Where the routes lead that this thread has used.
+    static LEADS: RefCell<Recent<IpAddr, WeakVnic>> = const { RefCell::new(Recent::new()) };
+}
+
+/// A small number that neighbours differ in.
+fn slot(addr: IpAddr) -> usize {
+    match addr {
+        IpAddr::V4(ip) => usize::from(ip.octets()[3]),
+        IpAddr::V6(ip) => usize::from(ip.octets()[15]),
+    }
 }
 
 #[derive(Debug, Default)]
@@ -22,9 +38,26 @@ struct Table {
 }
 
 impl Routes {
-    /// Whose address this is. A Vnic that is gone has none.
-    pub(crate) fn find(&self, addr: IpAddr) -> Option<Vnic> {
-        self.table.read().vnics.get(&addr)?.upgrade()
+    /// Hands a frame to the Vnic that has the address, or gives it back if none has.
+    #[inline]
+    pub(crate) fn pass(
+        &self,
+        addr: IpAddr,
+        frame: Frame,
+        inject: impl FnOnce(&WeakVnic, Frame) -> Result<(), Undelivered>,
+    ) -> Result<Result<(), Undelivered>, Frame> {
+        let stamp = self.changes.stamp();
+        let at = slot(addr);
+        let known = LEADS.try_with(|known| known.borrow_mut().take(at, stamp, &addr)).ok().flatten();
+        let Some(vnic) = known.or_else(|| self.table.read().vnics.get(&addr).cloned()) else {
+            return Err(frame);
+        };
+        let result = inject(&vnic, frame);
+        if self.changes.stamp() == stamp {
+            let replaced = LEADS.try_with(|known| known.borrow_mut().keep(at, stamp, addr, vnic));
+            drop(replaced);
+        }
+        Ok(result)
     }
 
     /// Gives all of `addrs` to `vnic`, or none. True if the Vnic was not known before.
@@ -62,6 +95,7 @@ impl Routes {
         let known = table.addrs.contains_key(&vnic.id());
         table.addrs.entry(vnic.id()).or_default().append(&mut wanted);
         drop(table);
+        self.changes.happened();
         Ok(!known)
     }
 
@@ -74,6 +108,8 @@ impl Routes {
         }
         table.vnics.remove(&addr);
         table.forget(id, addr);
+        drop(table);
+        self.changes.happened();
         true
     }
 
@@ -83,6 +119,8 @@ impl Routes {
         for addr in table.addrs.remove(&id).unwrap_or_default() {
             table.vnics.remove(&addr);
         }
+        drop(table);
+        self.changes.happened();
     }
 }
 
@@ -151,7 +189,8 @@ mod tests {
         assert!(routes.remove(addrs[0], None));
         assert!(!routes.add(&vnic, &addrs).unwrap(), "it has its close hook");
         routes.remove_all(vnic.id());
-        assert!(routes.find(addrs[0]).is_none() && routes.find(addrs[1]).is_none());
+        let leads = |addr| routes.pass(addr, Frame::new([]), |_, _| Ok(())).is_ok();
+        assert!(!leads(addrs[0]) && !leads(addrs[1]));
         assert!(routes.add(&vnic, &addrs).unwrap());
     }
 

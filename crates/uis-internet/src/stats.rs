@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use uis_vnic::{DropReason, Frame, Undelivered, Vnic};
+use uis_vnic::{DropReason, Frame, Undelivered, WeakVnic};
 
 const REASONS: usize = DropReason::ALL.len();
 
@@ -92,7 +92,7 @@ pub(crate) struct Counters {
 
 impl Counters {
     /// Hands a frame to `vnic` and counts what came of it. If the receiver panics, it has been delivered.
-    pub(crate) fn deliver(&self, frame: Frame, sent: bool, vnic: &Vnic) -> Result<(), Undelivered> {
+    pub(crate) fn deliver(&self, frame: Frame, sent: bool, vnic: &WeakVnic) -> Result<(), Undelivered> {
         struct Delivered<'a>(&'a AtomicU64);
         impl Drop for Delivered<'_> {
             fn drop(&mut self) {

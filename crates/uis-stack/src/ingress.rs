@@ -22,12 +22,23 @@ impl Dispatcher for Host {
             Ok(packet) => packet,
             Err(reason) => return self.stats.discard(reason),
         };
-        let Some(flow) = self.live_flow(&packet) else { return self.receive_beside_flows(&packet) };
-        let Some(segment) = Continuation::of(&packet) else { return self.receive_in_flow(&flow, &packet) };
-        if let Err(frame) = flow.on_continuation(self, &segment, frame)
-            && let Ok(packet) = wire::parse(frame.packet(), true)
-        {
-            self.receive_in_flow(&flow, &packet);
+        // The short way of nearly all packets: to a connection, whose addresses were checked when it began.
+        let key = match &packet.body {
+            Body::Tcp(seg) if self.keeps_addrs() => flow_key(&packet, seg),
+            _ => return self.receive_beside_flows(&packet),
+        };
+        let frame = match Continuation::of(&packet) {
+            None => return self.receive_in_flow(&key, &packet),
+            Some(segment) => match self.tcp.pass(&key, frame, |flow, frame| match flow.inside {
+                true => Err(frame),
+                false => flow.on_continuation(self, &segment, frame),
+            }) {
+                Ok(Ok(())) => return,
+                Ok(Err(frame)) | Err(frame) => frame,
+            },
+        };
+        if let Ok(packet) = wire::parse(frame.packet(), true) {
+            self.receive_in_flow(&key, &packet);
         }
     }
 }
@@ -41,17 +52,11 @@ impl Host {
         }
     }
 
-    /// The short way of nearly all packets: to a connection, whose addresses were checked when it began.
-    fn live_flow(&self, packet: &Packet<'_>) -> Option<Arc<Flow>> {
-        let Body::Tcp(seg) = &packet.body else { return None };
-        let flow = if self.keeps_addrs() { self.tcp.flow(&flow_key(packet, seg))? } else { return None };
-        // A connection of the stack to itself does not go over the network, so this would be somebody else's packet.
-        (!flow.inside).then_some(flow)
-    }
-
-    fn receive_in_flow(&self, flow: &Arc<Flow>, packet: &Packet<'_>) {
+    fn receive_in_flow(&self, key: &FlowKey, packet: &Packet<'_>) {
         let Body::Tcp(seg) = &packet.body else { return };
-        if !flow.on_segment(self, packet, seg) {
+        // A connection of the stack to itself does not go over the network, so this would be somebody else's packet.
+        let took = |flow: &Arc<Flow>, ()| !flow.inside && flow.on_segment(self, packet, seg);
+        if !self.tcp.pass(key, (), took).is_ok_and(|took| took) {
             self.receive_beside_flows(packet);
         }
     }

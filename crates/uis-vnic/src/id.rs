@@ -27,6 +27,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct VnicId(NonZeroU64);
 
 impl VnicId {
+    pub(crate) fn number(self) -> u64 {
+        self.0.get()
+    }
+
     /// One that was not there before.
     pub(crate) fn next() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);

@@ -63,6 +63,8 @@ mod id;
 mod network;
 mod pair;
 mod port;
+#[doc(hidden)]
+pub mod recent;
 pub mod rfc1071;
 mod vnic;
 #[doc(hidden)]

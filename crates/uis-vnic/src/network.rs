@@ -1,9 +1,10 @@
 //! The two seams of a [`Vnic`](crate::Vnic): where its packets go, and who receives what arrives.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
-use crate::{Frame, SendError};
+use crate::{DropReason, Frame, SendError};
 
 /// Where a [`Vnic`](crate::Vnic) sends: an internet, a wire, or anything that wraps one of these.
 ///
@@ -54,6 +55,25 @@ pub trait VnicNetwork: Send + Sync + 'static {
     /// is lost.
     fn send_frame(&self, frame: Frame) -> Result<(), SendError>;
 
+    /// Takes several frames that one Vnic sends, in their order, until one is refused. What is lost is told to `lost`, frame
+    /// by frame, and the others go on.
+    ///
+    /// Says whether there was room for all; if not, those that were not taken are still in `frames`. There is no need to
+    /// implement it, except to take many with one lock.
+    fn send_frames(&self, frames: &mut VecDeque<Frame>, lost: &mut dyn FnMut(DropReason)) -> bool {
+        while let Some(frame) = frames.pop_front() {
+            match self.send_frame(frame) {
+                Ok(()) => {}
+                Err(SendError::Full(frame)) => {
+                    frames.push_front(frame);
+                    return false;
+                }
+                Err(SendError::Dropped(reason)) => lost(reason),
+            }
+        }
+        true
+    }
+
     /// Wakes `waker` once, as soon as there is room, and at once if there is room already. Those who wait are woken
     /// in the order in which they came.
     ///
@@ -71,6 +91,10 @@ pub trait VnicNetwork: Send + Sync + 'static {
 impl<N: VnicNetwork + ?Sized> VnicNetwork for Arc<N> {
     fn send_frame(&self, frame: Frame) -> Result<(), SendError> {
         (**self).send_frame(frame)
+    }
+
+    fn send_frames(&self, frames: &mut VecDeque<Frame>, lost: &mut dyn FnMut(DropReason)) -> bool {
+        (**self).send_frames(frames, lost)
     }
 
     fn on_room(&self, waker: &Waker) {

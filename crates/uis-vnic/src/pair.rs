@@ -76,7 +76,7 @@ struct State {
 
 impl VnicNetwork for Wire {
     fn send_frame(&self, frame: Frame) -> Result<(), SendError> {
-        let Some(end) = self.end.get().and_then(WeakVnic::upgrade).filter(|end| !end.is_closed()) else {
+        let Some(end) = self.end.get().filter(|end| !end.is_closed()) else {
             return Err(SendError::Dropped(DropReason::Closed));
         };
         let mut state = self.state.lock();
@@ -94,7 +94,7 @@ impl VnicNetwork for Wire {
         // All foreign code runs inside `catch`, so that the mark is never left set.
         let mut panics = Panics::default();
         let result = panics.catch(|| end.inject_frame(frame));
-        self.drain(&end, &mut panics);
+        self.drain(end, &mut panics);
         panics.resume();
         // None after a panic that could not go on, as this thread is unwinding already. The receiver had the frame.
         result.unwrap_or(Ok(())).map_err(SendError::from)
@@ -121,7 +121,7 @@ impl VnicNetwork for Wire {
 
 impl Wire {
     /// Delivers what waits, and ends the delivery when nothing does any more.
-    fn drain(&self, end: &Vnic, panics: &mut Panics) {
+    fn drain(&self, end: &WeakVnic, panics: &mut Panics) {
         loop {
             let mut state = self.state.lock();
             let frame = state.queue.pop_front();

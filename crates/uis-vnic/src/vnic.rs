@@ -1,5 +1,7 @@
 //! The virtual network interface.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::mem;
@@ -10,6 +12,7 @@ use std::task::Waker;
 use parking_lot::{Mutex, RwLock};
 use uis_clock::{Instant, SharedClock};
 
+use crate::recent::{Changes, Recent};
 use crate::{Dispatcher, DropReason, Frame, SendError, Undelivered, VnicId, VnicNetwork, header};
 use uis_clock::unwind::Panics;
 
@@ -57,16 +60,30 @@ pub struct Vnic {
     shared: Arc<Shared>,
 }
 
+/// What the handles share. When the last of them goes, the interface closes.
 struct Shared {
+    inlet: Arc<Inlet>,
+    network: Arc<dyn VnicNetwork>,
+    clock: SharedClock,
+}
+
+/// The side of an interface that faces the network. It holds neither the network nor, strongly, the receiver, so whoever
+/// delivers may keep it.
+struct Inlet {
     id: VnicId,
     mtu: AtomicU32,
     closed: AtomicBool,
     // Locked to write by `attach`, `detach` and `close` only.
     dispatcher: RwLock<Option<Weak<dyn Dispatcher>>>,
+    /// Of the receiver.
+    changes: Changes,
     refused: [AtomicU64; DropReason::ALL.len()],
-    network: Arc<dyn VnicNetwork>,
-    clock: SharedClock,
     rare: Mutex<Rare>,
+}
+
+thread_local! {
+    /// The receivers of the interfaces that this thread has delivered to.
+    static RECEIVERS: RefCell<Recent<VnicId, Weak<dyn Dispatcher>>> = const { RefCell::new(Recent::new()) };
 }
 
 /// What no frame ever looks at.
@@ -114,14 +131,17 @@ impl Vnic {
         check_mtu(mtu)?;
         Ok(Self {
             shared: Arc::new(Shared {
-                id: VnicId::next(),
-                mtu: AtomicU32::new(mtu),
-                closed: AtomicBool::new(false),
-                dispatcher: RwLock::new(None),
-                refused: Default::default(),
+                inlet: Arc::new(Inlet {
+                    id: VnicId::next(),
+                    mtu: AtomicU32::new(mtu),
+                    closed: AtomicBool::new(false),
+                    dispatcher: RwLock::new(None),
+                    changes: Changes::default(),
+                    refused: Default::default(),
+                    rare: Mutex::default(),
+                }),
                 network,
                 clock: clock.into(),
-                rare: Mutex::default(),
             }),
         })
     }
@@ -129,13 +149,13 @@ impl Vnic {
     /// A handle that does not keep the interface open: what a network keeps.
     #[must_use]
     pub fn downgrade(&self) -> WeakVnic {
-        WeakVnic { id: self.id(), shared: Arc::downgrade(&self.shared) }
+        WeakVnic { inlet: self.shared.inlet.clone(), shared: Arc::downgrade(&self.shared) }
     }
 
     /// Which interface this is.
     #[must_use]
     pub fn id(&self) -> VnicId {
-        self.shared.id
+        self.shared.inlet.id
     }
 
     /// Its name, if it was given one.
@@ -150,13 +170,13 @@ impl Vnic {
     /// ```
     #[must_use]
     pub fn name(&self) -> Option<String> {
-        self.shared.rare.lock().name.clone()
+        self.shared.inlet.rare.lock().name.clone()
     }
 
     /// Gives it a name for people to read, in logs and captures. It need not be unique.
     pub fn set_name(&self, name: &str) {
         let name = Some(name.to_owned());
-        self.shared.rare.lock().name = name;
+        self.shared.inlet.rare.lock().name = name;
     }
 
     /// The clock that its time stamps are from.
@@ -168,7 +188,7 @@ impl Vnic {
     /// The length of the longest packet that passes, in either direction, in bytes.
     #[must_use]
     pub fn mtu(&self) -> u32 {
-        self.shared.mtu.load(Ordering::Relaxed)
+        self.shared.inlet.mtu.load(Ordering::Relaxed)
     }
 
     /// Changes the MTU from the next frame on.
@@ -187,7 +207,7 @@ impl Vnic {
     /// ```
     pub fn set_mtu(&self, mtu: u32) -> io::Result<()> {
         check_mtu(mtu)?;
-        self.shared.mtu.store(mtu, Ordering::Relaxed);
+        self.shared.inlet.mtu.store(mtu, Ordering::Relaxed);
         Ok(())
     }
 
@@ -224,7 +244,7 @@ impl Vnic {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn attach(&self, dispatcher: Weak<dyn Dispatcher>) -> io::Result<()> {
-        let mut slot = self.shared.dispatcher.write();
+        let mut slot = self.shared.inlet.dispatcher.write();
         // Looked at under the lock that `close` takes afterwards, so that nothing stays attached to a closed Vnic.
         if self.is_closed() {
             drop(slot);
@@ -235,6 +255,8 @@ impl Vnic {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the interface is attached already"));
         }
         *slot = Some(dispatcher);
+        drop(slot);
+        self.shared.inlet.changes.happened();
         Ok(())
     }
 
@@ -249,13 +271,14 @@ impl Vnic {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn detach(&self) {
-        *self.shared.dispatcher.write() = None;
+        *self.shared.inlet.dispatcher.write() = None;
+        self.shared.inlet.changes.happened();
     }
 
     /// Whether a receiver is attached and alive.
     #[must_use]
     pub fn is_attached(&self) -> bool {
-        self.shared.dispatcher.read().as_ref().is_some_and(is_alive)
+        self.shared.inlet.dispatcher.read().as_ref().is_some_and(is_alive)
     }
 
     /// Delivers a frame to the attached receiver, at once and on this thread: when this returns, the receiver has seen
@@ -283,19 +306,8 @@ impl Vnic {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     #[doc(alias = "receive")]
-    pub fn inject_frame(&self, mut frame: Frame) -> Result<(), Undelivered> {
-        let reason = match self.admit(&mut frame) {
-            Ok(()) => match self.receiver() {
-                Some(receiver) => {
-                    receiver.receive_frame(frame);
-                    return Ok(());
-                }
-                None => DropReason::Detached,
-            },
-            Err(reason) => reason,
-        };
-        self.shared.refused[reason as usize].fetch_add(1, Ordering::Relaxed);
-        Err(Undelivered::new(reason, frame))
+    pub fn inject_frame(&self, frame: Frame) -> Result<(), Undelivered> {
+        self.shared.inlet.inject(frame)
     }
 
     /// How many frames [`inject_frame`](Self::inject_frame) has refused for this reason so far.
@@ -312,7 +324,7 @@ impl Vnic {
     /// ```
     #[must_use]
     pub fn refused(&self, reason: DropReason) -> u64 {
-        self.shared.refused[reason as usize].load(Ordering::Relaxed)
+        self.shared.inlet.refused[reason as usize].load(Ordering::Relaxed)
     }
 
     /// Sends a frame into the network, stamped with this interface and the time by its clock. What follows the packet's
@@ -334,31 +346,50 @@ impl Vnic {
     /// assert_eq!(error.reason(), DropReason::Closed);
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub fn send(&self, frame: Frame) -> Result<(), SendError> {
-        self.send_at(frame, self.shared.clock.now())
+    pub fn send(&self, mut frame: Frame) -> Result<(), SendError> {
+        self.shared.inlet.admit(&mut frame).map_err(SendError::Dropped)?;
+        frame.stamp(self.shared.inlet.id, self.shared.clock.now());
+        self.shared.network.send_frame(frame)
     }
 
-    /// As [`send`](Self::send), without reading the clock: for a caller that sends several frames at one time.
+    /// Sends several frames in their order, all stamped with the time `now`, until the network has no room for one. What is
+    /// lost is told to `lost`, frame by frame, with the reasons of [`send`](Self::send).
     ///
-    /// # Errors
-    ///
-    /// As those of [`send`](Self::send).
+    /// Says whether there was room for all; if not, those that were not taken are still in `frames`.
     ///
     /// ```
+    /// # use std::collections::VecDeque;
     /// # use uis_vnic::*;
     /// # let (vnic, peer) = Vnic::pair(MTU_ETHERNET, uis_clock::SystemClock::new())?;
     /// # let port = VnicPort::new(peer, 2)?;
     /// # let mut packet = vec![0; 40];
     /// # packet[0] = 0x60;
     /// let now = vnic.clock().now();
-    /// vnic.send_at(Frame::new(packet), now)?;
+    /// let mut frames = VecDeque::from([Frame::new(packet), Frame::new("no packet")]);
+    /// let mut lost = Vec::new();
+    /// assert!(vnic.send_all(&mut frames, now, &mut |reason| lost.push(reason)));
+    /// assert_eq!(lost, [DropReason::Malformed]);
     /// assert_eq!(port.try_recv().unwrap().sent_at(), Some(now));
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub fn send_at(&self, mut frame: Frame, now: Instant) -> Result<(), SendError> {
-        self.admit(&mut frame).map_err(SendError::Dropped)?;
-        frame.stamp(self.shared.id, now);
-        self.shared.network.send_frame(frame)
+    pub fn send_all(
+        &self,
+        frames: &mut VecDeque<Frame>,
+        now: Instant,
+        lost: &mut dyn FnMut(DropReason),
+    ) -> bool {
+        let inlet = &self.shared.inlet;
+        frames.retain_mut(|frame| match inlet.admit(frame) {
+            Ok(()) => {
+                frame.stamp(inlet.id, now);
+                true
+            }
+            Err(reason) => {
+                lost(reason);
+                false
+            }
+        });
+        frames.is_empty() || self.shared.network.send_frames(frames, lost)
     }
 
     /// Sends a packet: [`send`](Self::send) of a [`Frame::new`], so that a receiver verifies its checksums.
@@ -439,18 +470,18 @@ impl Vnic {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn close(&self) {
-        self.shared.close();
+        self.shared.inlet.close();
     }
 
     /// Whether it is closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.shared.closed.load(Ordering::Acquire)
+        self.shared.inlet.closed.load(Ordering::Acquire)
     }
 
     /// As [`on_close`](Self::on_close); the hook can be taken back with [`remove_hook`](Self::remove_hook).
     pub(crate) fn add_hook(&self, hook: Hook) -> HookId {
-        let mut rare = self.shared.rare.lock();
+        let mut rare = self.shared.inlet.rare.lock();
         rare.last_hook += 1;
         let id = rare.last_hook;
         if self.is_closed() {
@@ -464,7 +495,7 @@ impl Vnic {
 
     /// Takes a hook back, if it has not been called.
     pub(crate) fn remove_hook(&self, id: HookId) {
-        let mut rare = self.shared.rare.lock();
+        let mut rare = self.shared.inlet.rare.lock();
         let at = rare.hooks.iter().position(|&(other, _)| other == id);
         let hook = at.map(|at| rare.hooks.remove(at));
         drop(rare);
@@ -473,19 +504,37 @@ impl Vnic {
 
     /// [`detach`](Self::detach), if it is still this one that is attached.
     pub(crate) fn detach_this(&self, dispatcher: &Weak<dyn Dispatcher>) {
-        let mut slot = self.shared.dispatcher.write();
+        let mut slot = self.shared.inlet.dispatcher.write();
         if slot.as_ref().is_some_and(|attached| attached.ptr_eq(dispatcher)) {
             *slot = None;
+            self.shared.inlet.changes.happened();
         }
+    }
+}
+
+impl Inlet {
+    fn inject(&self, mut frame: Frame) -> Result<(), Undelivered> {
+        let reason = match self.admit(&mut frame) {
+            Ok(()) => match self.pass(frame) {
+                None => return Ok(()),
+                Some(back) => {
+                    frame = back;
+                    DropReason::Detached
+                }
+            },
+            Err(reason) => reason,
+        };
+        self.refused[reason as usize].fetch_add(1, Ordering::Relaxed);
+        Err(Undelivered::new(reason, frame))
     }
 
     /// Whether the frame may pass. If so, what is behind the packet is gone from it.
     fn admit(&self, frame: &mut Frame) -> Result<(), DropReason> {
-        if self.is_closed() {
+        if self.closed.load(Ordering::Acquire) {
             return Err(DropReason::Closed);
         }
         let len = header::total_len(frame.packet()).ok_or(DropReason::Malformed)?;
-        if len > self.mtu() as usize {
+        if len > self.mtu.load(Ordering::Relaxed) as usize {
             return Err(DropReason::TooBig);
         }
         if len < frame.len() {
@@ -494,13 +543,20 @@ impl Vnic {
         Ok(())
     }
 
-    /// The receiver itself, so that no lock is held while it is called.
-    fn receiver(&self) -> Option<Arc<dyn Dispatcher>> {
-        self.shared.dispatcher.read().as_ref()?.upgrade()
+    /// Hands a frame to the receiver, without a lock; gives it back if there is none.
+    #[inline]
+    fn pass(&self, frame: Frame) -> Option<Frame> {
+        let stamp = self.changes.stamp();
+        let at = self.id.number() as usize;
+        let known = RECEIVERS.try_with(|known| known.borrow_mut().take(at, stamp, &self.id)).ok().flatten();
+        let Some(receiver) = known.or_else(|| self.dispatcher.read().clone()) else { return Some(frame) };
+        let Some(alive) = receiver.upgrade() else { return Some(frame) };
+        let replaced = RECEIVERS.try_with(|known| known.borrow_mut().keep(at, stamp, self.id, receiver));
+        drop(replaced);
+        alive.receive_frame(frame);
+        None
     }
-}
 
-impl Shared {
     fn close(&self) {
         let mut rare = self.rare.lock();
         if self.closed.swap(true, Ordering::AcqRel) {
@@ -509,6 +565,7 @@ impl Shared {
         let hooks = mem::take(&mut rare.hooks);
         drop(rare);
         *self.dispatcher.write() = None;
+        self.changes.happened();
         let mut panics = Panics::default();
         for (_, hook) in hooks {
             panics.catch(hook);
@@ -519,7 +576,7 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.close();
+        self.inlet.close();
     }
 }
 
@@ -548,7 +605,7 @@ impl fmt::Debug for Vnic {
 /// ```
 #[derive(Clone)]
 pub struct WeakVnic {
-    id: VnicId,
+    inlet: Arc<Inlet>,
     shared: Weak<Shared>,
 }
 
@@ -556,7 +613,37 @@ impl WeakVnic {
     /// Which interface it is, or was.
     #[must_use]
     pub fn id(&self) -> VnicId {
-        self.id
+        self.inlet.id
+    }
+
+    /// Whether the interface is closed, as it is also when nobody has a handle to it any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.inlet.closed.load(Ordering::Acquire)
+    }
+
+    /// Delivers a frame, as [`Vnic::inject_frame`] does: there is no need to [`upgrade`](Self::upgrade) for that.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Vnic::inject_frame`]; [`Closed`](DropReason::Closed) if the interface is gone.
+    ///
+    /// # Panics
+    ///
+    /// When the receiver does.
+    ///
+    /// ```
+    /// # use uis_vnic::*;
+    /// # let (vnic, _peer) = Vnic::pair(MTU_ETHERNET, uis_clock::SystemClock::new())?;
+    /// let weak = vnic.downgrade();
+    /// drop(vnic);
+    /// let error = weak.inject_frame(Frame::new([0x45; 20])).unwrap_err();
+    /// assert_eq!(error.reason(), DropReason::Closed);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[inline]
+    pub fn inject_frame(&self, frame: Frame) -> Result<(), Undelivered> {
+        self.inlet.inject(frame)
     }
 
     /// The interface, if there is still a handle to it.
@@ -571,7 +658,7 @@ impl WeakVnic {
 
 impl fmt::Debug for WeakVnic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WeakVnic").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("WeakVnic").field("id", &self.id()).finish_non_exhaustive()
     }
 }
 
@@ -599,6 +686,6 @@ mod tests {
         for _ in 0..10 {
             drop(VnicPort::new(vnic.clone(), 1).unwrap());
         }
-        assert_eq!(vnic.shared.rare.lock().hooks.len(), 1);
+        assert_eq!(vnic.shared.inlet.rare.lock().hooks.len(), 1);
     }
 }

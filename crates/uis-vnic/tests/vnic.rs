@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
@@ -16,6 +17,41 @@ use uis_vnic::{DropReason, Frame, MTU_ETHERNET, SendError, Vnic, VnicNetwork};
 fn vnic() -> (Vnic, Arc<Bucket>) {
     let network = Bucket::with_room(usize::MAX);
     (Vnic::new(MTU_ETHERNET, network.clone(), SystemClock::new()).unwrap(), network)
+}
+
+#[test]
+fn what_there_is_no_room_for_stays_with_the_sender() {
+    let network = Bucket::with_room(2);
+    let vnic = Vnic::new(MTU_ETHERNET, network.clone(), VirtualClock::new().handle()).unwrap();
+    let now = vnic.clock().now();
+    let mut lost = Vec::new();
+    let mut frames: VecDeque<_> = [packet(1), vec![], packet(2), packet(3), packet(4)].map(Frame::new).into();
+    assert!(!vnic.send_all(&mut frames, now, &mut |reason| lost.push(reason)));
+    assert_eq!(lost, [DropReason::Malformed]);
+    assert_eq!(frames.iter().map(number).collect::<Vec<_>>(), [3, 4]);
+    assert_eq!(network.frames.lock().unwrap().iter().map(number).collect::<Vec<_>>(), [1, 2]);
+    vnic.close();
+    assert!(vnic.send_all(&mut frames, now, &mut |reason| lost.push(reason)));
+    assert_eq!(lost[1..], [DropReason::Closed; 2]);
+}
+
+#[test]
+fn a_receiver_that_is_exchanged_gets_nothing_more() {
+    let (vnic, _network) = self::vnic();
+    for round in 1..4 {
+        // The same thread delivers each time, and remembers where to.
+        let seen = Arc::new(AtomicUsize::new(0));
+        let count = seen.clone();
+        let _receiver = attach(&vnic, move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        vnic.inject_frame(Frame::new(packet(round))).unwrap();
+        vnic.inject_frame(Frame::new(packet(round))).unwrap();
+        assert_eq!(seen.load(Ordering::Relaxed), 2);
+        vnic.detach();
+        assert_eq!(vnic.inject_frame(Frame::new(packet(9))).unwrap_err().reason(), DropReason::Detached);
+        assert_eq!(seen.load(Ordering::Relaxed), 2);
+    }
 }
 
 #[test]
@@ -49,7 +85,8 @@ fn what_is_sent_is_stamped() {
     let (other, elsewhere) = self::vnic();
     other.write(packet(2)).unwrap();
     let frame = elsewhere.frames.lock().unwrap().pop_front().unwrap();
-    vnic.send_at(frame, at + Duration::from_millis(1)).unwrap();
+    let mut frames = VecDeque::from([frame]);
+    assert!(vnic.send_all(&mut frames, at + Duration::from_millis(1), &mut |reason| panic!("{reason}")));
 
     let frames = network.frames.lock().unwrap();
     let stamps: Vec<_> =

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use smoltcp::phy::{self, Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium};
 use smoltcp::time::Instant;
-use uis_vnic::buffer;
+use uis_vnic::{Frame, buffer};
 
 use super::header::{Header, header_len};
 use super::offer::Offer;
@@ -18,7 +18,7 @@ const MAX_BYTES: usize = 256 << 10;
 /// Packets that a flow made and its stack has not yet handed to the network, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    frames: VecDeque<Vec<u8>>,
+    frames: VecDeque<Frame>,
     bytes: usize,
 }
 
@@ -43,30 +43,37 @@ impl Outbox {
 
     pub(crate) fn push(&mut self, packet: Vec<u8>) {
         self.bytes += packet.len();
-        self.frames.push_back(packet);
+        self.frames.push_back(Frame::with_valid_checksums(packet));
     }
 
-    pub(crate) fn push_front(&mut self, packet: Vec<u8>) {
-        self.bytes += packet.len();
-        self.frames.push_front(packet);
+    pub(crate) fn pop(&mut self) -> Option<Frame> {
+        let frame = self.frames.pop_front()?;
+        self.bytes -= frame.len();
+        Some(frame)
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Vec<u8>> {
-        let packet = self.frames.pop_front()?;
-        self.bytes -= packet.len();
-        Some(packet)
+    /// Lends the packets to `send`, which takes some of them off the front.
+    pub(crate) fn send<R>(&mut self, send: impl FnOnce(&mut VecDeque<Frame>) -> R) -> R {
+        let result = send(&mut self.frames);
+        self.bytes = self.frames.iter().map(Frame::len).sum();
+        result
+    }
+
+    /// Puts those of `later` behind these.
+    pub(crate) fn append(&mut self, later: &mut Self) {
+        self.frames.append(&mut later.frames);
+        self.bytes += std::mem::take(&mut later.bytes);
     }
 
     /// Throws away the packet at `index`, which a newer one makes useless.
     pub(crate) fn drop_at(&mut self, index: usize) {
-        if let Some(packet) = self.frames.remove(index) {
-            self.bytes -= packet.len();
-            buffer::give(packet);
+        if let Some(frame) = self.frames.remove(index) {
+            self.bytes -= frame.len();
         }
     }
 
     pub(crate) fn get(&self, index: usize) -> Option<&[u8]> {
-        self.frames.get(index).map(Vec::as_slice)
+        self.frames.get(index).map(Frame::packet)
     }
 }
 

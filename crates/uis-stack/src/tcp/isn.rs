@@ -108,7 +108,7 @@ fn isn_of(seed: u64) -> u32 {
         .expect("a fresh socket connects");
     iface.poll_egress(at, &mut wire, &mut sockets);
     let syn = out.pop().expect("a connecting socket sends a SYN");
-    u32::from_be_bytes(syn[24..28].try_into().expect("four bytes"))
+    u32::from_be_bytes(syn.packet()[24..28].try_into().expect("four bytes"))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Who a segment is for: connections by their four-tuple, listeners by their address, ports by what uses them.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::io;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
+use uis_vnic::recent::{Changes, Recent};
 
 use super::flow::Flow;
 use super::listener::Backlog;
@@ -75,6 +77,8 @@ impl Hasher for KeyHasher {
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     flows: RwLock<HashMap<FlowKey, Arc<Flow>, KeyHasher>>,
+    /// Of flows that are gone.
+    changes: Changes,
     /// By port, and there by address.
     listeners: RwLock<HashMap<u16, Vec<Arc<Backlog>>, KeyHasher>>,
     /// How many flows use a local port, for listeners that must not take it.
@@ -82,6 +86,11 @@ pub(crate) struct Table {
     pub(crate) time_wait: TimeWait,
     pub(crate) pool: Pool,
     next_id: AtomicU64,
+}
+
+thread_local! {
+    /// The flows that have received on this thread.
+    static FLOWS: RefCell<Recent<FlowKey, Arc<Flow>>> = const { RefCell::new(Recent::new()) };
 }
 
 impl Table {
@@ -92,6 +101,26 @@ impl Table {
 
     pub(crate) fn flow(&self, key: &FlowKey) -> Option<Arc<Flow>> {
         self.flows.read().get(key).cloned()
+    }
+
+    /// Hands what has arrived to the flow with this key, or gives it back if there is none.
+    #[inline]
+    pub(crate) fn pass<T, R>(
+        &self,
+        key: &FlowKey,
+        given: T,
+        to: impl FnOnce(&Arc<Flow>, T) -> R,
+    ) -> Result<R, T> {
+        let stamp = self.changes.stamp();
+        let at = usize::from(key.local.port() ^ key.remote.port());
+        let known = FLOWS.try_with(|known| known.borrow_mut().take(at, stamp, key)).ok().flatten();
+        let Some(flow) = known.or_else(|| self.flow(key)) else { return Err(given) };
+        let result = to(&flow, given);
+        if self.changes.stamp() == stamp {
+            let replaced = FLOWS.try_with(|known| known.borrow_mut().keep(at, stamp, *key, flow));
+            drop(replaced);
+        }
+        Ok(result)
     }
 
     /// Adds a flow, unless there is one with its addresses.
@@ -123,6 +152,9 @@ impl Table {
                 None
             }
         };
+        if removed.is_some() {
+            self.changes.happened();
+        }
         drop(removed);
     }
 

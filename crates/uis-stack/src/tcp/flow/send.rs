@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 
 use uis_clock::Instant;
-use uis_vnic::{DropReason, Frame, SendError};
+use uis_vnic::DropReason;
 
 use super::{After, Flow, State};
 use crate::host::Host;
@@ -28,17 +28,18 @@ impl Flow {
         let mut in_vain = 0;
         loop {
             let waiting = batch.len();
-            let refused = self.send_batch(host, now, &mut batch);
+            let has_room = self.send_batch(host, now, &mut batch);
             let mut state = self.state.lock();
-            if let Some(frame) = refused {
-                in_vain = if batch.len() + 1 == waiting { in_vain + 1 } else { 0 };
+            if !has_room {
+                in_vain = if batch.len() == waiting { in_vain + 1 } else { 0 };
                 if in_vain > MAX_IN_VAIN {
                     // A network that says it has room and takes nothing must not hold its caller for ever.
+                    drop(state);
                     host.stats.not_sent(DropReason::Full);
-                    drop(frame);
+                    drop(batch.pop());
                     continue;
                 }
-                state.take_back(frame, &mut batch);
+                state.take_back(&mut batch);
                 state.full = true;
                 if let Some(engine) = &mut state.engine {
                     engine.stop_time(now);
@@ -61,36 +62,36 @@ impl Flow {
         }
     }
 
-    /// Sends until the batch is empty, or a segment is refused because the network is full.
-    fn send_batch(&self, host: &Host, now: Instant, batch: &mut Outbox) -> Option<Frame> {
-        let (mut sent, mut refused) = (0, None);
-        while let Some(packet) = batch.pop() {
-            let frame = Frame::with_valid_checksums(packet);
-            if self.inside {
+    /// Sends until the batch is empty, or says that the network is full.
+    fn send_batch(&self, host: &Host, now: Instant, batch: &mut Outbox) -> bool {
+        if self.inside {
+            while let Some(frame) = batch.pop() {
                 host.receive(frame);
-                continue;
             }
-            match host.vnic.send_at(frame, now) {
-                Ok(()) => sent += 1,
-                Err(SendError::Full(frame)) if !host.config.lossy_queue => {
-                    refused = Some(frame);
-                    break;
-                }
-                Err(error) => host.stats.not_sent(error.reason()),
-            }
+            return true;
         }
-        host.stats.sent(sent);
-        refused
+        loop {
+            let waiting = batch.len();
+            let mut lost = 0;
+            let mut on_lost = |reason| {
+                lost += 1;
+                host.stats.not_sent(reason);
+            };
+            let has_room = batch.send(|frames| host.vnic.send_all(frames, now, &mut on_lost));
+            host.stats.sent((waiting - batch.len() - lost) as u64);
+            if has_room || !host.config.lossy_queue {
+                return has_room;
+            }
+            drop(batch.pop());
+            host.stats.not_sent(DropReason::Full);
+        }
     }
 }
 
 impl State {
-    /// Puts back what the network refused, and what was to follow it.
-    fn take_back(&mut self, frame: Frame, batch: &mut Outbox) {
-        batch.push_front(frame.into_packet());
-        while let Some(packet) = self.outbox.pop() {
-            batch.push(packet);
-        }
+    /// Puts back what the network refused, before what is to follow it.
+    fn take_back(&mut self, batch: &mut Outbox) {
+        batch.append(&mut self.outbox);
         mem::swap(&mut self.outbox, batch);
     }
 
