@@ -20,12 +20,13 @@ struct Step {
     check: fn(&Workspace) -> Outcome,
 }
 
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     Step { name: "format", slow: false, check: format },
     Step { name: "tidy", slow: false, check: |workspace| tidy::run(workspace, &[]) },
     Step { name: "lints", slow: false, check: lints },
     Step { name: "tests", slow: false, check: tests },
     Step { name: "optimized", slow: true, check: optimized },
+    Step { name: "models", slow: true, check: models },
     Step { name: "docs", slow: true, check: docs },
     Step { name: "features", slow: true, check: features },
     Step { name: "rust version", slow: true, check: versions::newest },
@@ -87,6 +88,14 @@ fn optimized(workspace: &Workspace) -> Outcome {
         .env("UIS_SEEDS", OPTIMIZED_SEEDS);
     // Without what takes long to compile and changes no result.
     command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    checked(command)
+}
+
+/// What threads may do to each other. In a workspace of its own, as all crates are built with other locks there.
+pub(crate) fn models(workspace: &Workspace) -> Outcome {
+    let mut command = run::cargo(workspace);
+    command.args(["test", "--manifest-path", "models/Cargo.toml", "--tests", "--no-fail-fast"]);
+    command.arg("--target-dir").arg(workspace.target().join("models"));
     checked(command)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! - `ci` is everything that must hold before a change lands, in one command: CI runs this very one.
 //! - `tidy` checks the repository itself: its documents, manifests and sources against each other.
+//! - `models` runs small programs of several threads in many orders of these.
 //! - `captures` runs the examples and takes the packets that they captured apart.
 //! - `semver` compares the public interface with that of a release.
 //! - `bench` launches the benchmarks, optimized.
@@ -23,9 +24,10 @@ use workspace::Workspace;
 const HELP: &str = "\
 usage: cargo xtask COMMAND [ARGUMENTS]
 
-  ci [--fast]           all that must hold: format, tidy, lints, tests, tests optimized, docs, features, the oldest
+  ci [--fast]           all that must hold: format, tidy, lints, tests, tests optimized, models, docs, features, the oldest
                         compiler and dependencies, captures, instructions, licences, semver; --fast is the first four
   tidy                  README, manifests, documents and sources agree with each other
+  models                try out in which order threads may come; UIS_MODEL_RUNS=N tries more
   captures [FILE...]    run every example and check the packets it captured; or check these pcap files
   semver [TAG]          whether the version says what has changed in the public interface since this release, or the
                         last one; needs cargo-semver-checks
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         }
         "ci" => Workspace::find().and_then(|workspace| ci::run(&workspace, arguments)),
         "tidy" => Workspace::find().and_then(|workspace| tidy::run(&workspace, arguments)),
+        "models" => Workspace::find().and_then(|workspace| ci::models(&workspace)),
         "semver" => Workspace::find().and_then(|workspace| semver::run(&workspace, arguments)),
         "captures" => Workspace::find().and_then(|workspace| captures::run(&workspace, arguments)),
         "bench" => Workspace::find().and_then(|workspace| bench(&workspace, arguments)),
