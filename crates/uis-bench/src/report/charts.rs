@@ -145,7 +145,7 @@ pub(super) fn histogram(title: &str, series: &[Named<Histogram>]) -> Svg {
         .iter()
         .map(|one| {
             let median = one.of.within(0.5).map(duration).unwrap_or_default();
-            (format!("{}, half within {median}", one.name), one.class)
+            (format!("{}, median {median}", one.name), one.class)
         })
         .collect();
     let names: Vec<_> = names.iter().map(|(name, class)| (name.as_str(), *class)).collect();
@@ -241,7 +241,7 @@ mod tests {
         (1_000..1_500).for_each(|nanos| recorder.add(Duration::from_nanos(nanos)));
         let series = Named { name: "uis".into(), class: "c0", of: recorder.read() };
         let text = histogram("Times", &[series]).inline();
-        assert!(text.contains("half within 1.3 µs") && text.contains("area c0"), "{text}");
+        assert!(text.contains("median 1.3 µs") && text.contains("area c0"), "{text}");
         assert!(!text.contains("NaN"), "{text}");
     }
 }

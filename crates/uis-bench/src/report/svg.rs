@@ -8,6 +8,12 @@ use std::fmt::Write;
 /// What the classes look like.
 pub(super) const STYLE: &str = include_str!("chart.css");
 
+/// What a drawing that stands alone is drawn on.
+const PAPER: &str = "\
+svg { background: #fff; }
+@media screen and (prefers-color-scheme: dark) { svg { background: #12171e; } }
+";
+
 /// A drawing that grows.
 #[derive(Debug)]
 pub(super) struct Svg {
@@ -77,7 +83,7 @@ impl Svg {
         }
     }
 
-    /// Squares with names, from the left, in lines as wide as the drawing.
+    /// Squares with names, from the left, in lines as wide as the drawing, which grows with them.
     pub(super) fn legend(&mut self, mut y: f64, series: &[(&str, &str)]) {
         let mut x = 0.0;
         for (name, class) in series {
@@ -89,24 +95,25 @@ impl Svg {
             self.text(x + 16.0, y, "", Anchor::Start, name);
             x += width;
         }
+        self.height = self.height.max(y + 8.0);
     }
 
     /// For a page that has the [`STYLE`].
     pub(super) fn inline(&self) -> String {
-        self.with("")
+        self.with(0.0, "")
     }
 
-    /// For a file.
+    /// For a file: with a margin, and paper below the ink, whatever it is shown on.
     pub(super) fn alone(&self) -> String {
-        self.with(&format!("\n<style>{STYLE}</style>"))
+        self.with(16.0, &format!("\n<style>\n{STYLE}{PAPER}</style>"))
     }
 
-    fn with(&self, style: &str) -> String {
-        let (width, height) = (short(self.width), short(self.height));
-        let (title, body) = (escape(&self.title), &self.body);
+    fn with(&self, margin: f64, style: &str) -> String {
+        let (width, height) = (short(self.width + 2.0 * margin), short(self.height + 2.0 * margin));
+        let (corner, title, body) = (short(0.0 - margin), escape(&self.title), &self.body);
         format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" \
-             role=\"img\" aria-label=\"{title}\">{style}{body}\n</svg>\n"
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"{corner} {corner} {width} {height}\" \
+             width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"{title}\">{style}{body}\n</svg>\n"
         )
     }
 
@@ -140,6 +147,7 @@ mod tests {
         let mut svg = Svg::new(100.0, 50.0, "a < b & \"c\"");
         svg.rect("fill c0", [1.0, 2.25], [-3.0, 4.0], "<hint>");
         assert!(svg.alone().contains("<style>") && !svg.inline().contains("<style>"));
+        assert!(svg.alone().contains("viewBox=\"-16 -16 132 82\" width=\"132\""), "{}", svg.alone());
         let text = svg.inline();
         assert!(text.contains("aria-label=\"a &lt; b &amp; &quot;c&quot;\""), "{text}");
         assert!(text.contains("<rect x=\"1\" y=\"2.2\" width=\"0\" height=\"4\""), "{text}");
@@ -150,6 +158,9 @@ mod tests {
     fn a_legend_breaks_its_lines() {
         let mut svg = Svg::new(120.0, 50.0, "");
         svg.legend(10.0, &[("something", "c0"), ("something else", "c1")]);
-        assert!(svg.inline().contains("y=\"19\""), "{}", svg.inline());
+        let text = svg.inline();
+        assert!(text.contains("y=\"19\"") && text.contains("viewBox=\"0 0 120 50\""), "{text}");
+        svg.legend(100.0, &[("something", "c0")]);
+        assert!(svg.inline().contains("viewBox=\"0 0 120 108\""), "{}", svg.inline());
     }
 }

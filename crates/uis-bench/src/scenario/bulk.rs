@@ -46,7 +46,7 @@ fn cases(options: &Options) -> Vec<Case> {
     }
     let single = options.flows.unwrap_or(1);
     cases.push(one(Drive::OwnLoop, Net::usual(options), single));
-    let some = if options.quick || options.flows.is_some() { vec![single] } else { vec![1, 10, 100] };
+    let some = if options.quick || options.flows.is_some() { vec![single] } else { FLOWS.to_vec() };
     for drive in [Drive::Threads, Drive::Tokio] {
         cases.extend(some.iter().map(|&flows| one(drive, Net::usual(options), flows)));
     }

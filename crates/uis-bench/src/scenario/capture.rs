@@ -27,31 +27,37 @@ const WHOLE: u32 = 262_144;
 fn cases(options: &Options) -> Vec<Case> {
     let net = Net::usual(options);
     let snap_lens = options.pcap_snaplen.map_or(vec![WHOLE, 256], |n| vec![n]);
-    let one = |&snap_len: &u32| {
+    let one = |(drive, snap_len): (Drive, u32)| {
         let file = options.pcap_file.clone();
-        let subject = move |span| captured(net, span, file.as_deref(), snap_len);
+        let subject = move |span| captured(drive, net, span, file.as_deref(), snap_len);
         let kept = match snap_len {
             WHOLE => "whole packets".to_owned(),
             n => format!("first {n} bytes"),
         };
-        let mode = format!("one thread, {kept}");
+        let mode = format!("{}, {kept}", drive.name());
         let mut case = case("capture", &mode, net, 1, &[THROUGHPUT, MISSED], Box::new(subject));
         case.label = format!("{mode}, MTU {}", net.mtu);
         case.against("no capture", net.mtu, move |span| {
-            bulk::uis(Drive::OneThread, net, 1, span, lab::deliver).map(|reading| values(reading).first())
+            bulk::uis(drive, net, 1, span, lab::deliver).map(|reading| values(reading).first())
         })
     };
-    snap_lens.iter().map(one).collect()
+    let drives: &[Drive] =
+        if options.quick { &[Drive::OneThread] } else { &[Drive::OneThread, Drive::Threads] };
+    drives
+        .iter()
+        .flat_map(|&drive| snap_lens.iter().map(move |&snap_len| (drive, snap_len)))
+        .map(one)
+        .collect()
 }
 
 /// Throughput, then how many packets are not in the capture.
-fn captured(net: Net, span: Span, file: Option<&Path>, snap_len: u32) -> io::Result<Taken> {
+fn captured(drive: Drive, net: Net, span: Span, file: Option<&Path>, snap_len: u32) -> io::Result<Taken> {
     let trace = match file {
         Some(path) => PcapTrace::create(path, snap_len)?,
         None => PcapTrace::new(nameless_file()?, snap_len),
     };
     let tap = trace.clone();
-    let reading = bulk::uis(Drive::OneThread, net, 1, span, move |internet, frame| {
+    let reading = bulk::uis(drive, net, 1, span, move |internet, frame| {
         tap.dump(frame.packet());
         lab::deliver(internet, frame);
     })?;
@@ -109,7 +115,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("uis-bench-capture-{}.pcap", process::id()));
         let net = Net::usual(&Options::default());
         patiently(|span| {
-            let values = captured(net, span, Some(&path), 96)?;
+            let values = captured(Drive::OneThread, net, span, Some(&path), 96)?;
             let lanes = vec![(values.values[0] * 1e9) as u64];
             Ok(Reading { lanes, elapsed: span.window, times: Histogram::default() })
         });
