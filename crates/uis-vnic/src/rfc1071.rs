@@ -27,14 +27,6 @@ pub fn sum(bytes: &[u8]) -> Partial {
     blocks.chunks(1 << 15).map(sum_blocks).sum::<Partial>() + sum_tail(rest)
 }
 
-/// Copies `from` to `to`, which is as long, and adds it up in the same pass.
-#[inline]
-#[must_use]
-pub fn copy_and_sum(from: &[u8], to: &mut [u8]) -> Partial {
-    to.copy_from_slice(from);
-    sum(to)
-}
-
 /// The sum of a pseudo header: `addresses` are source and destination as they lie in the IP header, side by side
 /// (RFC 9293 §3.1, RFC 8200 §8.1). The words of both layouts that are always zero add nothing.
 #[inline]

@@ -5,7 +5,7 @@
 //! segments over IPv6. What leaves is what it would have emitted one by one.
 
 use uis_vnic::buffer;
-use uis_vnic::rfc1071::{copy_and_sum, fold, pseudo_header, sum};
+use uis_vnic::rfc1071::{fold, pseudo_header, sum};
 
 use super::header::header_len;
 use crate::wire::{IPV4_HEADER, TCP_HEADER, checksum, flags, protocol};
@@ -43,7 +43,8 @@ pub(crate) fn cut(burst: &[u8], mss: usize, mut emit: impl FnMut(Vec<u8>)) {
         let (head, body) = packet.split_at_mut(headers.len());
         head.copy_from_slice(template);
         head[tcp_at + 4..tcp_at + 8].copy_from_slice(&seq.to_be_bytes());
-        let partial = fixed + sum(&head[tcp_at + 4..tcp_at + 8]) + copy_and_sum(piece, body);
+        body.copy_from_slice(piece);
+        let partial = fixed + sum(&head[tcp_at + 4..tcp_at + 8]) + sum(body);
         head[tcp_at + 16..tcp_at + 18].copy_from_slice(&(!fold(partial)).to_be_bytes());
         seq = seq.wrapping_add(piece.len() as u32);
         emit(packet);

@@ -129,12 +129,34 @@ impl Engine {
             }
             return;
         }
+        let all_sent = self.unsent() == in_flight as usize;
         let action = self.on_progress(now, Seq(seg.ack));
+        if all_sent && self.may_put_off(action) {
+            self.untold += self.rto.una() - una;
+            return;
+        }
         // The congestion window may hide from smoltcp that another window is offered, and then it would count a duplicate.
         if Seq(seg.ack) != una || self.hides_window() {
             self.feed_acked(now, packet, seg, out);
         }
         self.act(now, action, out);
+    }
+
+    /// Whether smoltcp need not hear of an acknowledgment yet, for there is nothing that it could send now. So it hears of
+    /// many at once, when somebody writes. But of the last one it hears, since perhaps nobody does.
+    fn may_put_off(&self, action: Action) -> bool {
+        action == Action::None
+            && !self.recovery.is_active()
+            && self.rto.in_flight() > 0
+            && self.state() == State::Established
+            && !self.fin_wanted
+    }
+
+    /// Tells smoltcp what it has not been told.
+    pub(super) fn tell(&mut self, now: Instant, out: &mut Outbox) {
+        if self.untold > 0 {
+            self.feed_forged_ack(now, self.desired_window(), out);
+        }
     }
 
     /// Whether smoltcp believes in another window than it should.
@@ -254,6 +276,7 @@ impl Engine {
     }
 
     pub(super) fn feed_bytes(&mut self, now: Instant, bytes: &[u8], out: &mut Outbox) {
+        self.untold = 0; // every segment acknowledges at least what was acknowledged before
         let (sent, rcv_nxt) = (out.len(), self.rcv_nxt());
         let (mtu, translation) = (header_len(self.local) + self.burst, self.translation());
         let mut feed = |bytes| {

@@ -104,6 +104,8 @@ pub(crate) struct Engine {
     recovery: Recovery,
     /// The window that smoltcp believes the peer offers: the peer's or the congestion window.
     fed_window: u32,
+    /// Bytes that the peer has acknowledged and smoltcp not been told of.
+    untold: u32,
     /// What smoltcp sends next. After a time-out that is less than what was sent already.
     snd_next: Seq,
     /// When something was sent last.
@@ -199,6 +201,7 @@ impl Engine {
             cwnd: Cwnd::new(config.congestion, mtu - header_len(local)),
             recovery: Recovery::new(Seq(isn)),
             fed_window: 0,
+            untold: 0,
             snd_next: Seq(isn),
             sent_at: now,
             duplicates: false,
@@ -261,9 +264,8 @@ impl Engine {
 
     /// Bytes that a writer may hand over now.
     pub(crate) fn writable(&self) -> usize {
-        let socket = self.socket();
-        if socket.may_send() && !self.fin_wanted {
-            self.send_limit.saturating_sub(socket.send_queue())
+        if self.socket().may_send() && !self.fin_wanted {
+            self.send_limit.saturating_sub(self.unsent())
         } else {
             0
         }
@@ -275,7 +277,8 @@ impl Engine {
     }
 
     /// Takes bytes to send, as many as there is room for.
-    pub(crate) fn write(&mut self, data: &[u8]) -> usize {
+    pub(crate) fn write(&mut self, now: Instant, data: &[u8], out: &mut Outbox) -> usize {
+        self.tell(now, out);
         match self.rto.shortest() {
             // The first sample, of a handshake that had to wait, may have been a long one.
             Some(rtt) if rtt < LONG_ROUND_TRIP => self.send_limit = SEND_LIMIT.min(self.max_send_limit),
@@ -290,7 +293,7 @@ impl Engine {
 
     /// Bytes that were written and are not acknowledged.
     pub(crate) fn unsent(&self) -> usize {
-        self.socket().send_queue()
+        self.socket().send_queue().saturating_sub(self.untold as usize)
     }
 
     /// Closes the send half once all that was written is sent.

@@ -40,6 +40,7 @@ impl Engine {
     /// Lets smoltcp emit what it has, as far as the outbox has room. Says whether it may have more.
     fn pump_smoltcp(&mut self, now: Instant, out: &mut Outbox) -> bool {
         let mut empty = 0;
+        self.tell(now, out);
         self.hold_to_window(now, out);
         while out.has_room() {
             let sent = out.len();
@@ -93,7 +94,7 @@ impl Engine {
     fn is_quiet(&self) -> bool {
         self.state() == State::Established
             && !self.fin_wanted
-            && self.socket().send_queue() == (self.snd_next - self.rto.una()) as usize
+            && self.unsent() == (self.snd_next - self.rto.una()) as usize
             && !self.duplicates
             && !self.unasked
     }

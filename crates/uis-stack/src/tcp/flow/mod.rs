@@ -393,14 +393,14 @@ impl Flow {
         host: &Host,
         bufs: &[io::IoSlice<'_>],
     ) -> io::Result<Option<usize>> {
-        self.operate(host, |state, _| {
+        self.operate(host, |state, now| {
             state.check_writable()?;
-            let Some(engine) = &mut state.engine else { return Ok(Some(0)) };
+            let State { engine: Some(engine), outbox, .. } = state else { return Ok(Some(0)) };
             let mut written = 0;
             let mut any = false;
             for buf in bufs.iter().filter(|buf| !buf.is_empty()) {
                 any = true;
-                let n = engine.write(buf);
+                let n = engine.write(now, buf, outbox);
                 written += n;
                 if n < buf.len() {
                     break;
