@@ -194,7 +194,7 @@ impl<'a> Executor<'a> {
         let Some((_, mut work)) = self.works.remove(&task.id) else { return };
         let ended = task.is_aborted() || self.poll(task, work.as_mut()).is_ready();
         if ended || task.is_aborted() {
-            self.shared.forget(task.id);
+            self.shared.end(task);
             drop(work);
         } else {
             self.works.insert(task.id, (task.clone(), work));

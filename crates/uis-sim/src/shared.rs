@@ -1,7 +1,7 @@
 //! What a simulation's handles, tasks and executor have in common.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
 use std::future::Future;
 use std::panic::Location;
@@ -26,6 +26,9 @@ pub(crate) type Work = Pin<Box<dyn Future<Output = ()>>>;
 /// What the router does with each packet.
 pub(crate) type Hook = Box<dyn FnMut(&Internet, Frame)>;
 
+/// Of the tasks that have ended, how many a report shows.
+const ENDED: usize = 8;
+
 /// The part that is the same for all threads.
 pub(crate) struct Shared {
     pub(crate) clock: VirtualClock,
@@ -35,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) current: Arc<Mutex<Option<Arc<Task>>>>,
     /// Those that have not ended.
     pub(crate) tasks: Mutex<BTreeMap<u64, Arc<Task>>>,
+    ended: Mutex<VecDeque<Arc<Task>>>,
     pub(crate) router: Mutex<Option<Arc<Task>>>,
     pub(crate) journal: Mutex<Journal>,
     pub(crate) captures: Mutex<Vec<PcapTrace>>,
@@ -54,6 +58,7 @@ impl Shared {
             ready: Arc::default(),
             current: Arc::default(),
             tasks: Mutex::default(),
+            ended: Mutex::default(),
             router: Mutex::default(),
             journal: Mutex::new(journal),
             captures: Mutex::default(),
@@ -76,6 +81,19 @@ impl Shared {
         let task = Task::start(id, name, spawned_at, upkeep, &self.ready);
         self.tasks.lock().insert(id, task.clone());
         task
+    }
+
+    /// The task has returned. A report shows the last of those: a server that ended too early, say with an error that
+    /// nobody asked for, is no longer among the tasks.
+    pub(crate) fn end(&self, task: &Arc<Task>) {
+        self.forget(task.id);
+        if !task.upkeep {
+            let mut ended = self.ended.lock();
+            let oldest = if ended.len() < ENDED { None } else { ended.pop_front() };
+            ended.push_back(task.clone());
+            drop(ended);
+            drop(oldest);
+        }
     }
 
     pub(crate) fn forget(&self, id: u64) {
@@ -156,6 +174,11 @@ impl Shared {
             let _ = writeln!(text, "  {task}");
         }
         drop(tasks);
+        let ended = self.ended.lock().clone();
+        text.push_str(if ended.is_empty() { "" } else { "tasks that have ended:\n" });
+        for task in ended {
+            let _ = writeln!(text, "  {task}");
+        }
         let connections = self.connections();
         if !connections.is_empty() {
             text.push_str("connections:\n");

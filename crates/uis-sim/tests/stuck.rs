@@ -64,6 +64,27 @@ fn two_sides_that_only_read_are_a_deadlock() {
     assert_tells(&stuck, &["Established: waits for the other end to send (0 bytes unread", "Flags [S.]"]);
 }
 
+/// What a server's error leaves behind is a client that waits, and a server that is not there.
+#[test]
+fn the_last_tasks_that_ended_are_told() {
+    let stuck = stuck(async |sim| {
+        for n in 0..10 {
+            sim.spawn_named(format!("number {n}"), async {});
+        }
+        let (server, client) = (sim.host("10.0.0.1")?, sim.host("10.0.0.2")?);
+        let socket = server.listen_udp("10.0.0.1:53")?;
+        sim.spawn_named("server", async move {
+            socket.recv(&mut [0; 9]).await?;
+            Err::<(), _>(io::Error::other("it cannot read that"))
+        });
+        let client = client.dial_udp("10.0.0.1:53")?;
+        client.send(b"what?").await?;
+        sim.waiting_for("an answer", client.recv(&mut [0; 9])).await
+    });
+    assert_tells(&stuck, &["; waits for an answer\ntasks that have ended:\n  number 3 (", "\n  server ("]);
+    assert!(!stuck.to_string().contains("number 2"), "{stuck}");
+}
+
 #[test]
 fn nobody_routing_is_told() {
     let stuck = stuck(async |sim| {
