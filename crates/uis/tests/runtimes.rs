@@ -217,6 +217,65 @@ mod tokio_clock {
         router.await.unwrap();
     }
 
+    /// Two hundred connections at once over such a path, each with a time-out of tokio's, and a server that sleeps in between.
+    #[tokio::test(start_paused = true)]
+    async fn paused_with_many_connections() {
+        const CONNECTIONS: u64 = 200;
+        let internet = internet();
+        let server = internet.new_stack(MTU_ETHERNET, [ip("10.0.0.1")]).unwrap();
+        let client = internet.new_stack(MTU_ETHERNET, [ip("10.0.0.2")]).unwrap();
+        let path = Faults { seed: 4, loss: 30, delay: ms(150), jitter: ms(20), ..Faults::default() };
+        let mut path = path.path();
+        let router = {
+            let internet = internet.clone();
+            tokio::spawn(async move { internet.route(|internet, frame| path(internet, frame)).await })
+        };
+        let listener = server.listen_tcp(AT[0]).unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut request = Vec::new();
+                    stream.read_to_end(&mut request).await.unwrap();
+                    tokio::time::sleep(secs(5)).await;
+                    request.reverse();
+                    stream.write_all(&request).await.unwrap();
+                    stream.shutdown().await.unwrap();
+                });
+            }
+        });
+        let start = tokio::time::Instant::now();
+        let asking: Vec<_> = (0..CONNECTIONS)
+            .map(|n| {
+                let client = client.clone();
+                let asking = async move {
+                    tokio::time::sleep(ms(10 * n)).await;
+                    let mut request = noise(n, 3000);
+                    let mut stream = client.dial_tcp(AT[0]).await.unwrap();
+                    stream.write_all(&request).await.unwrap();
+                    stream.shutdown().await.unwrap();
+                    let mut answer = Vec::new();
+                    stream.read_to_end(&mut answer).await.unwrap();
+                    request.reverse();
+                    assert!(answer == request, "connection {n} got something else");
+                };
+                tokio::spawn(tokio::time::timeout(secs(120), asking))
+            })
+            .collect();
+        for asking in asking {
+            asking.await.unwrap().expect("within two minutes of paused time");
+        }
+        assert!(start.elapsed() >= secs(7), "{:?}", start.elapsed());
+        let stats = internet.stats();
+        assert!(stats.withheld() > 20, "{stats:?}");
+        // Nothing is left when their TIME-WAIT is over.
+        tokio::time::sleep(secs(240)).await;
+        for stack in [&server, &client] {
+            assert_eq!((stack.stats().connections, stack.stats().time_wait), (0, 0), "{:?}", stack.stats());
+        }
+        internet.close();
+        router.await.unwrap();
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_dial_that_nobody_answers_times_out_in_tokio_time() {
         let internet = internet();
