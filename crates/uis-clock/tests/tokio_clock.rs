@@ -140,7 +140,7 @@ async fn a_disarmed_timer_does_not_move_paused_time() {
     // A wait for something real, in which tokio would move the time to the next timer, if there is one.
     let (send, receive) = tokio::sync::oneshot::channel();
     let real = thread::spawn(move || {
-        thread::sleep(20 * MS);
+        thread::sleep(20 * MS); // real time, in which tokio's stands still
         send.send(()).unwrap();
     });
     receive.await.unwrap();

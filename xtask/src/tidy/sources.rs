@@ -21,6 +21,13 @@ const LEFTOVERS: [&str; 6] = [
     concat!("db", "g!("),
 ];
 
+/// What waits for real. Where that is what a test is about, a comment on the line or above it says "real time".
+const WAITS: [&str; 3] =
+    [concat!("thread::", "sleep("), concat!("Timer::", "after("), concat!("Timer::", "interval(")];
+
+/// What a comment on such a wait says.
+const REAL_TIME: &str = "real time";
+
 /// Folders at the root of a developer's machine, which mean nothing on another.
 const MACHINE_FOLDERS: [&str; 4] = ["work", "root", "tmp", "home"];
 
@@ -28,6 +35,10 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
     let mut findings = Vec::new();
     for (path, text) in tree.with_extension(&["rs"]) {
         findings.extend(too_long(path, text));
+        // The chores and the measurements are not tests.
+        if !path.starts_with("xtask/") && !path.starts_with("crates/uis-bench/") {
+            findings.extend(real_waits(path, text));
+        }
     }
     for (path, text) in tree.with_extension(&["rs", "toml", "md"]) {
         for (number, line) in (1..).zip(text.lines()) {
@@ -41,6 +52,22 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
                 findings.push(format!("{path}:{number}: a path of one machine: {}", line.trim()));
             }
         }
+    }
+    findings
+}
+
+/// The lines that wait for real and do not say why.
+fn real_waits(path: &str, text: &str) -> Vec<String> {
+    let mut above = "";
+    let mut findings = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let told = [above, line].iter().any(|line| line.contains("//") && line.contains(REAL_TIME));
+        if !told && WAITS.iter().any(|wait| line.contains(wait)) {
+            findings.push(format!(
+                "{path}:{number}: waits for real, and no comment says that it tests {REAL_TIME}"
+            ));
+        }
+        above = line;
     }
     findings
 }
@@ -76,6 +103,16 @@ fn names_a_machine(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn real_waits_say_why() {
+        let wait = concat!("thread::", "sleep(MS);");
+        let findings = real_waits("a.rs", &format!("x\n{wait}\n{wait} // real time\n{wait}\n"));
+        assert_eq!(findings.len(), 1, "the line below the comment is told of as well: {findings:?}");
+        assert!(findings[0].starts_with("a.rs:2: waits for real"), "{findings:?}");
+        assert!(real_waits("a.rs", &format!("// the kernel's is real time\n{wait}")).is_empty());
+        assert!(real_waits("a.rs", "clock.sleep(MS)").is_empty());
+    }
 
     #[test]
     fn long_files_give_a_reason() {

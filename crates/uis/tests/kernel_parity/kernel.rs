@@ -33,7 +33,7 @@ pub(crate) fn on_tokio(family: Family, test: impl AsyncFnOnce(&OnTokio)) {
 pub(crate) fn on_async_net(family: Family, test: impl AsyncFnOnce(&OnAsyncNet)) {
     if let Some(_turn) = turn(family) {
         let hangs = async {
-            async_io::Timer::after(LIMIT).await;
+            async_io::Timer::after(LIMIT).await; // the kernel is in real time
             panic!("the test hangs");
         };
         async_io::block_on(futures_lite::future::or(test(&OnAsyncNet(family)), hangs));
@@ -96,12 +96,13 @@ macro_rules! kernel {
 }
 
 kernel!(OnTokio, Tokio, tokio::net, tokio::time::sleep(MOMENT));
+// The kernel is in real time.
 kernel!(OnAsyncNet, Futures, async_net, async_io::Timer::after(MOMENT));
 
 udp!(tokio::net::UdpSocket, |this, peer| this.connect(peer).await, |this, buf| this.peek_from(buf).await);
 udp!(async_net::UdpSocket, |this, peer| this.connect(peer).await, |this, buf| loop {
-    // async-net 2.0 does not wait here.
     match this.peek_from(buf).await {
+        // async-net 2.0 does not wait here. The kernel is in real time.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => drop(async_io::Timer::after(MOMENT).await),
         result => break result,
     }
