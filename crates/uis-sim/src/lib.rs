@@ -47,6 +47,85 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! # Recipes
+//!
+//! A server that goes on until the test ends, and a client that asks again because the first two questions are lost. (`while
+//! let` ends the server's task when its socket fails; a task's own `Result` is that of its handle, and whoever does not await
+//! the handle does not see it.)
+//!
+//! ```
+//! use std::time::Duration;
+//! use uis_sim::Simulation;
+//!
+//! # fn a_question_is_asked_again() -> std::io::Result<()> {
+//! Simulation::new().run(async |sim| {
+//!     let mut n = 0;
+//!     sim.set_router(move |internet, frame| {
+//!         n += 1;
+//!         if n <= 2 { Ok(()) } else { internet.deliver_after(frame, Duration::from_millis(20)) }
+//!     });
+//!     let (server, client) = (sim.host("10.0.0.53")?, sim.host("10.0.0.2")?);
+//!     let socket = server.listen_udp("10.0.0.53:53")?;
+//!     sim.spawn_named("server", async move {
+//!         let mut question = [0; 512];
+//!         while let Ok((n, peer)) = socket.recv_from(&mut question).await {
+//!             let _ = socket.send_to(&question[..n], peer).await;
+//!         }
+//!     });
+//!
+//!     let socket = client.dial_udp("10.0.0.53:53")?;
+//!     let mut answer = [0; 512];
+//!     let n = loop {
+//!         socket.send(b"who is it?").await?;
+//!         if let Ok(n) = sim.timeout(Duration::from_secs(5), socket.recv(&mut answer)).await {
+//!             break n?;
+//!         }
+//!     };
+//!     assert_eq!(&answer[..n], b"who is it?");
+//!     assert_eq!(sim.now().as_millis(), 10_040); // two time-outs, and there and back
+//!     Ok(())
+//! })
+//! # }
+//! # a_question_is_asked_again().unwrap();
+//! ```
+//!
+//! A server that hangs up in the middle, over a thousand paths with losses and delays of their own:
+//!
+//! ```
+//! use std::io::{self, ErrorKind};
+//! use std::time::Duration;
+//! use futures_lite::{AsyncReadExt, AsyncWriteExt};
+//!
+//! # let seeds = 0..20;
+//! # #[cfg(any())]
+//! let seeds = 0..1000;
+//! uis_sim::for_each_seed(seeds, async |sim| {
+//!     let mut rng = sim.rng();
+//!     sim.set_router(move |internet, frame| {
+//!         if rng.chance(0.1) {
+//!             return Ok(());
+//!         }
+//!         internet.deliver_after(frame, rng.duration(Duration::from_millis(1)..Duration::from_millis(100)))
+//!     });
+//!     let (server, client) = (sim.host("fd00::1")?, sim.host("fd00::2")?);
+//!     let listener = server.listen_tcp("[fd00::1]:80")?;
+//!     sim.spawn_named("server", async move {
+//!         let (mut conn, _peer) = listener.accept().await?;
+//!         conn.read(&mut [0; 1]).await?;
+//!         conn.abort(); // sends a RST, which may be lost
+//!         io::Result::Ok(())
+//!     });
+//!     let mut conn = client.dial_tcp("[fd00::1]:80").await?;
+//!     conn.write_all(b"hello").await?;
+//!     let lost = sim.timeout(Duration::from_secs(30), conn.read(&mut [0; 1])).await;
+//!     match lost {
+//!         Ok(ended) => assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset),
+//!         Err(_) => assert!(server.connections().is_empty()),
+//!     }
+//!     io::Result::Ok(())
+//! });
+//! ```
+//!
 //! # When a test fails
 //!
 //! - It does not hang: [`Stuck`] is a report on a deadlock, a spinning task or a run that is too long, with what each task
