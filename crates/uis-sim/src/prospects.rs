@@ -18,16 +18,18 @@ pub(crate) struct Idle {
     probes: usize,
     keepalives: usize,
     time_wait: u64,
+    reassembling: u64,
 }
 
 impl Idle {
     /// As the end of a sentence on what is left.
     pub(crate) fn text(self) -> String {
-        let Self { probes, keepalives, time_wait } = self;
+        let Self { probes, keepalives, time_wait, reassembling } = self;
         let kinds = [
             (probes > 0, "probes of closed windows"),
             (keepalives > 0, "keep-alives that are answered"),
             (time_wait > 0, "the end of TIME-WAIT"),
+            (reassembling > 0, "datagrams of which fragments are missing"),
         ];
         let kinds: Vec<&str> = kinds.into_iter().filter_map(|(is, kind)| is.then_some(kind)).collect();
         if kinds.is_empty() { "nothing to do when they fire".into() } else { kinds.join(", ") }
@@ -61,11 +63,9 @@ pub(crate) fn look(shared: &Shared, internet: &Internet, progress: Instant) -> R
     }
     let mut idle = Idle::default();
     for stats in stacks.iter().map(Stack::stats) {
-        // A fragment that stays away is an ICMP error in the end, of which a socket hears.
-        if stats.reassembling > 0 {
-            return Err(Hope { looked_at: stacks.len() });
-        }
         idle.time_wait += stats.time_wait;
+        // Its end is an ICMP error, of which no socket hears.
+        idle.reassembling += stats.reassembling;
     }
     let connections: Vec<Connection> = stacks.iter().flat_map(Stack::connections).collect();
     judge(&connections, progress, idle).ok_or(Hope { looked_at: stacks.len() + connections.len() })

@@ -243,22 +243,23 @@ fn time_wait_is_no_progress() {
     assert_tells(&stuck, &["of the timers that are left nothing can come: the end of TIME-WAIT\n"]);
 }
 
-/// Half a datagram is an ICMP error to who has sent it, after half a minute.
+/// Half a datagram is given up after half a minute, and no socket hears of it.
 #[test]
-fn a_fragment_that_is_missing_is_told_of() {
-    let (error, at) = Simulation::new().run(async |sim| {
-        let (server, client) = (sim.host("10.0.0.1").unwrap(), sim.host("10.0.0.2").unwrap());
-        let _echo = server.listen_udp("10.0.0.1:7").unwrap();
+fn a_fragment_that_is_missing_is_no_progress() {
+    let stuck = deadlock(0, async |sim| {
+        let (server, client) = (sim.host("10.0.0.1")?, sim.host("10.0.0.2")?);
+        let _echo = server.listen_udp("10.0.0.1:7")?;
         let mut n = 0;
         sim.set_router(move |internet, frame| {
             n += 1;
             if n == 2 { Ok(()) } else { internet.deliver(frame) }
         });
-        let socket = client.dial_udp("10.0.0.1:7").unwrap();
-        socket.send(&[0; 2000]).await.unwrap();
-        (socket.recv(&mut [0; 1]).await.unwrap_err(), sim.now())
+        let socket = client.dial_udp("10.0.0.1:7")?;
+        socket.send(&[0; 2000]).await?;
+        socket.recv(&mut [0; 1]).await
     });
-    assert_eq!((error.kind(), at.as_secs()), (io::ErrorKind::HostUnreachable, 30));
+    assert_eq!(stuck.at().as_nanos(), 0, "{stuck}");
+    assert_tells(&stuck, &["nothing can come: datagrams of which fragments are missing\n"]);
 }
 
 /// What a host does that the simulation does not know is judged by how long nobody was polled.
