@@ -37,6 +37,17 @@ impl Panics {
     }
 }
 
+/// Calls `f` for a destructor. Its panic goes on, but not while the thread is unwinding already: then it is lost, since a
+/// second one would abort the process.
+pub fn in_drop(f: impl FnOnce()) {
+    if !thread::panicking() {
+        return f();
+    }
+    let mut panics = Panics::default();
+    panics.catch(f);
+    panics.resume();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,9 +74,7 @@ mod tests {
         struct Guard;
         impl Drop for Guard {
             fn drop(&mut self) {
-                let mut panics = Panics::default();
-                panics.catch(|| panic!("another one"));
-                panics.resume();
+                in_drop(|| panic!("another one"));
             }
         }
         let payload = catch_unwind(|| {
@@ -73,5 +82,17 @@ mod tests {
             panic!("its own");
         });
         assert_eq!(payload.unwrap_err().downcast_ref::<&str>().unwrap(), &"its own");
+    }
+
+    #[test]
+    fn a_destructor_may_panic_alone() {
+        struct Guard;
+        impl Drop for Guard {
+            fn drop(&mut self) {
+                in_drop(|| panic!("alone"));
+            }
+        }
+        let payload = catch_unwind(|| drop(Guard)).unwrap_err();
+        assert_eq!(payload.downcast_ref::<&str>().unwrap(), &"alone");
     }
 }

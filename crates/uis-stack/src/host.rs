@@ -19,7 +19,7 @@ use crate::stats::Counters;
 use crate::tcp::{End, Table};
 use crate::timers::{Timer, Timers};
 use crate::{rng, udp};
-use uis_clock::unwind::Panics;
+use uis_clock::unwind::{Panics, in_drop};
 
 /// What incomplete datagrams may hold.
 const REASSEMBLY_LIMIT: usize = 4 << 20;
@@ -320,7 +320,7 @@ impl StackHandle {
 
 impl Drop for StackHandle {
     fn drop(&mut self) {
-        self.0.abandon();
+        in_drop(|| self.0.abandon());
     }
 }
 

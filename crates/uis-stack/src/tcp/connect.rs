@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use uis_clock::Sleep;
+use uis_clock::unwind::in_drop;
 
 use super::engine::{Engine, Setup};
 use super::flow::{End, Flow};
@@ -162,7 +163,7 @@ impl Future for Connect {
 impl Drop for Connect {
     fn drop(&mut self) {
         if let State::Waiting(flow, _) = &self.state {
-            flow.abort(self.stack.host(), End::ABORTED);
+            in_drop(|| flow.abort(self.stack.host(), End::ABORTED));
         }
     }
 }

@@ -16,7 +16,7 @@ use super::stream::TcpStream;
 use crate::Stack;
 use crate::host::{Host, StackHandle};
 use crate::{ToEndpoint, endpoint};
-use uis_clock::unwind::Panics;
+use uis_clock::unwind::{Panics, in_drop};
 use uis_vnic::wakers::{WakerSet, Wakeup, wait};
 
 /// The connections that have come to a listener and were not accepted yet.
@@ -150,7 +150,7 @@ struct Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.backlog.close(self.stack.host());
+        in_drop(|| self.backlog.close(self.stack.host()));
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use uis_clock::unwind::in_drop;
 
 use futures_io::{AsyncRead, AsyncWrite};
 
@@ -113,7 +114,7 @@ impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if !self.forgotten {
             // A connection that is over has no FIN to send.
-            let _ = self.stream.close_send();
+            in_drop(|| drop(self.stream.close_send()));
         }
     }
 }

@@ -13,6 +13,8 @@ use futures_io::{AsyncRead, AsyncWrite};
 use super::connect::Connect;
 use super::flow::{End, Flow};
 use super::split::{OwnedReadHalf, OwnedWriteHalf};
+use uis_clock::unwind::in_drop;
+
 use crate::host::{Host, StackHandle};
 use crate::{Stack, ToEndpoint, endpoint};
 
@@ -62,7 +64,7 @@ struct Conn {
 
 impl Drop for Conn {
     fn drop(&mut self) {
-        self.flow.orphan(self.stack.host());
+        in_drop(|| self.flow.orphan(self.stack.host()));
     }
 }
 

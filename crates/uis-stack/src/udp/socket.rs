@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use uis_clock::unwind::in_drop;
 
 use super::binding::unreachable;
 use super::{Binding, UdpMeta};
@@ -66,7 +67,7 @@ struct Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.binding.close(self.stack.host());
+        in_drop(|| self.binding.close(self.stack.host()));
     }
 }
 

@@ -11,7 +11,7 @@ use crate::host::Host;
 use crate::tcp::device::Outbox;
 use crate::tcp::time_wait::Closed;
 use crate::timers::Timer;
-use uis_clock::unwind::Panics;
+use uis_clock::unwind::in_drop;
 
 impl State {
     /// Draws the consequences of what has just happened to the engine.
@@ -175,13 +175,7 @@ pub(super) struct Finish<'a> {
 impl Drop for Finish<'_> {
     fn drop(&mut self) {
         let after = std::mem::take(&mut self.after);
-        if !std::thread::panicking() {
-            return after.run(self.flow, self.host);
-        }
-        // A second panic while unwinding would abort the process.
-        let mut panics = Panics::default();
-        panics.catch(|| after.run(self.flow, self.host));
-        panics.resume();
+        in_drop(|| after.run(self.flow, self.host));
     }
 }
 
