@@ -92,6 +92,12 @@ impl Rto {
         self.deadline
     }
 
+    /// The time is `now`. A deadline that lies further ahead than it was ever set to has been left there by a clock that
+    /// stepped back.
+    pub(crate) fn hold_to(&mut self, now: Instant) {
+        self.deadline = self.deadline.map(|at| at.min(now + self.rto));
+    }
+
     /// A segment that occupies `start..end` was sent.
     pub(crate) fn on_sent(&mut self, now: Instant, start: Seq, end: Seq) {
         if start < self.nxt {
@@ -245,6 +251,17 @@ mod tests {
         rto.on_sent(at(1000), a, a + 10);
         rto.on_ack(at(1001), a + 10);
         assert_eq!((rto.srtt(), rto.rto()), (None, ms(1000)));
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_puts_nothing_off() {
+        let mut rto = rto();
+        let a = Seq(u32::MAX);
+        rto.on_sent(at(5000), a, a + 10);
+        rto.hold_to(at(5500));
+        assert_eq!(rto.deadline(), Some(at(6000)));
+        rto.hold_to(at(100));
+        assert_eq!(rto.deadline(), Some(at(1100)));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::wire::flags;
 impl Engine {
     /// When [`on_timer`](Self::on_timer) has something to do, if nothing else happens before.
     pub(crate) fn deadline(&mut self, now: Instant) -> Option<Instant> {
+        self.rto.hold_to(self.time.flow(now));
         let rto = self.rto.deadline().and_then(|at| self.time.real(at));
         let smol = if self.smoltcp_waits() { self.smoltcp_deadline(now) } else { None };
         let keepalive = self.keepalive_at().and_then(|at| self.time.real(at));
