@@ -4,6 +4,7 @@ mod common;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use common::*;
 use futures_lite::future::zip;
@@ -269,4 +270,65 @@ fn the_same_seed_gives_the_same_packets() {
     assert!(one.len() > 200);
     assert!(one == again);
     assert!(one != other);
+}
+
+/// How long it takes to send `len` bytes over 10 ms of round trip when the first transmissions of these segments are lost.
+fn with_losses(len: usize, is_lost: impl Fn(u32) -> bool + 'static) -> Duration {
+    let mut seen = std::collections::BTreeSet::new();
+    let mut first = None;
+    let path = move |internet: &Internet, frame: Frame| {
+        let segment = look(&frame).filter(|seen| seen.payload > 0);
+        if let Some(segment) = segment {
+            let start = *first.get_or_insert(segment.seq);
+            let n = segment.seq.wrapping_sub(start) / 1460;
+            if seen.insert(n) && is_lost(n) {
+                return;
+            }
+        }
+        internet.deliver_after(frame, ms(5)).unwrap();
+    };
+    // All of it under way at once.
+    let config = StackConfig::default().congestion(Congestion::None);
+    Lab::new(1).config(config).max_in_flight(4096).path(path).run(async |net| {
+        let (a, b) = net.connect(AT[0]).await;
+        let data = noise(1, len);
+        let start = net.now();
+        let (sent, received) = zip(send(b, &data), receive(a)).await;
+        sent.unwrap();
+        assert!(received.unwrap() == data);
+        net.now() - start
+    })
+}
+
+/// How many segments the tests of holes send.
+const SEGMENTS: u32 = 400;
+
+/// By how many round trips losses make it longer.
+fn round_trips_lost(is_lost: impl Fn(u32) -> bool + 'static) -> u32 {
+    let len = SEGMENTS as usize * 1460;
+    let longer = with_losses(len, is_lost) - with_losses(len, |_| false);
+    longer.div_duration_f64(ms(10)).ceil() as u32
+}
+
+#[test]
+fn a_hole_is_repaired_in_a_round_trip() {
+    // RFC 6582: one for each. However long a hole is, it is one to the receiver, and as many segments to the sender.
+    for (holes, every) in [(1, 1), (10, 30), (32, 10)] {
+        let took = round_trips_lost(move |n| n % every == 1 % every && n / every < holes);
+        assert!(took <= holes + 2, "{took} round trips for {holes} holes");
+    }
+    for len in [10, 33, 100, 300] {
+        let took = round_trips_lost(move |n| (50..50 + len).contains(&n));
+        assert!(took <= len + 2, "{took} round trips for {len} segments in a row");
+    }
+}
+
+#[test]
+fn what_finds_no_place_behind_32_holes_is_repaired_without_time_outs() {
+    // It is lost too, so there is nothing behind it, and the receiver may put its acknowledgment off.
+    for (holes, every) in [(100, 3), (150, 2)] {
+        let took = round_trips_lost(move |n| n % every == 1 && n / every < holes);
+        let most = 32 + 2 * (SEGMENTS - 32 * every);
+        assert!(took <= most, "{took} round trips, and not {most}, for {holes} holes");
+    }
 }

@@ -286,3 +286,62 @@ mod tokio_clock {
         assert_eq!(start.elapsed().as_secs(), 127);
     }
 }
+
+/// A connection with data under way that nobody delivers, and so with timers armed; made on `runtime`.
+fn unfinished(runtime: &tokio::runtime::Runtime) -> (Internet, [Stack; 2], [TcpStream; 2]) {
+    runtime.block_on(async {
+        let internet = Internet::builder().clock(TokioClock::new()).build();
+        let stacks = [SERVER, CLIENT].map(|addrs| internet.new_stack(MTU_ETHERNET, addrs.map(ip)).unwrap());
+        let listener = stacks[0].listen_tcp(AT[0]).unwrap();
+        let (a, b) = internet.route_until(connect(&listener, &stacks[1]), Internet::deliver).await;
+        send(&a, b"never delivered").await.unwrap();
+        (internet, stacks, [a, b])
+    })
+}
+
+fn paused() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
+}
+
+#[test]
+fn the_last_handle_may_be_dropped_on_another_runtime_or_on_none() {
+    for place in ["the same", "another", "a thread without one", "one of another kind"] {
+        let first = paused();
+        let (internet, stacks, streams) = unfinished(&first);
+        let vnics = [0, 1].map(|n| stacks[n].vnic().clone());
+        let drop_all = move || drop((streams, stacks));
+        match place {
+            "the same" => first.block_on(async { drop_all() }),
+            "another" => paused().block_on(async { drop_all() }),
+            "a thread without one" => thread::spawn(drop_all).join().unwrap(),
+            _ => block_on(async { drop_all() }),
+        }
+        // What is left has a time limit, by the timers of the first.
+        first.block_on(internet.clock().sleep(secs(3600)));
+        assert!(vnics.iter().all(Vnic::is_closed), "dropped on {place}, a stack did not close itself");
+        drop((internet, first));
+    }
+}
+
+#[test]
+fn handles_may_outlive_the_runtime_and_be_dropped_on_another() {
+    for inside in [false, true] {
+        let first = paused();
+        let (internet, stacks, streams) = unfinished(&first);
+        let vnics = [0, 1].map(|n| stacks[n].vnic().clone());
+        drop(first);
+        // No timer can fire any more, so a stack is closed by its user or not at all.
+        let close = move || {
+            drop(streams);
+            stacks.iter().for_each(Stack::close);
+            drop(stacks);
+        };
+        if inside {
+            paused().block_on(async { close() })
+        } else {
+            close()
+        }
+        assert!(vnics.iter().all(Vnic::is_closed));
+        drop(internet);
+    }
+}
