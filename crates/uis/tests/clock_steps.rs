@@ -1,9 +1,10 @@
-//! A clock that steps back, as no clock should: connections go on, and nothing stops for longer than the step.
+//! Clocks that step back, as none should, jump ahead, as that of a machine that slept, or stand still: connections go on,
+//! nothing stops for longer than the step, and nothing is sent for every second that was jumped over.
 
 mod common;
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Wake, Waker};
 use std::time::{Duration, SystemTime};
@@ -11,30 +12,56 @@ use std::time::{Duration, SystemTime};
 use common::*;
 use futures_lite::future::zip;
 
-/// A virtual clock's time, less the steps. Its timers keep to their contract: none fires before its deadline.
+/// A virtual clock's time, and the steps. Its timers keep to their contract: none fires before its deadline.
 #[derive(Clone, Debug)]
 struct Stepping {
     inner: SharedClock,
-    back: Arc<AtomicU64>,
+    /// How far it is ahead, in nanoseconds.
+    ahead: Arc<AtomicI64>,
 }
 
 impl Stepping {
     fn new(clock: &VirtualClock) -> Self {
-        Self { inner: clock.handle(), back: Arc::default() }
+        Self { inner: clock.handle(), ahead: Arc::default() }
     }
 
-    fn back(&self) -> Duration {
-        Duration::from_nanos(self.back.load(Ordering::SeqCst))
+    fn ahead(&self) -> i64 {
+        self.ahead.load(Ordering::SeqCst)
     }
 
-    fn step(&self, by: Duration) {
-        self.back.fetch_add(by.as_nanos() as u64, Ordering::SeqCst);
+    fn step(&self, step: Step) {
+        self.ahead.fetch_add(step.nanos(), Ordering::SeqCst);
     }
+
+    /// The inner clock's time when this one's will be `at`.
+    fn inner(&self, at: Instant) -> Instant {
+        shifted(at, -self.ahead())
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Ahead(Duration),
+    Back(Duration),
+}
+
+impl Step {
+    fn nanos(self) -> i64 {
+        match self {
+            Self::Ahead(by) => by.as_nanos() as i64,
+            Self::Back(by) => -(by.as_nanos() as i64),
+        }
+    }
+}
+
+fn shifted(at: Instant, by: i64) -> Instant {
+    let d = Duration::from_nanos(by.unsigned_abs());
+    if by < 0 { at - d } else { at + d }
 }
 
 impl Clock for Stepping {
     fn now(&self) -> Instant {
-        self.inner.now() - self.back()
+        shifted(self.inner.now(), self.ahead())
     }
 
     fn epoch(&self) -> SystemTime {
@@ -60,7 +87,7 @@ struct Timer {
 impl Timer {
     fn arm(self: &Arc<Self>) {
         let waker = Waker::from(Arc::new(Fires(Arc::downgrade(self))));
-        let guard = self.clock.inner.wake_at(self.deadline + self.clock.back(), &waker);
+        let guard = self.clock.inner.wake_at(self.clock.inner(self.deadline), &waker);
         *self.armed.lock().unwrap() = Some(guard);
     }
 }
@@ -78,9 +105,9 @@ impl Wake for Fires {
     }
 }
 
-/// Both ways at once over a path that loses every seventh packet, with a step back at packet `at`. Gives how long it took
-/// for those whose time is right, and how many packets there were.
-fn exchange_with_a_step(at: u64, step: Duration) -> (Duration, u64) {
+/// Both ways at once over a path that loses every seventh packet, with a step at packet `at`. Gives how long it took for
+/// those whose time is right, and how many packets there were.
+fn exchange_with_a_step(at: u64, step: Step) -> (Duration, u64) {
     let clock = VirtualClock::new();
     clock.advance(days(1));
     let stepping = Stepping::new(&clock);
@@ -92,7 +119,10 @@ fn exchange_with_a_step(at: u64, step: Duration) -> (Duration, u64) {
     let talk = async {
         let listener = server.listen_tcp(AT[0]).unwrap();
         let (a, b) = connect(&listener, &client).await;
+        // An orphan's time is limited, and a jump would end it.
+        let kept = matches!(step, Step::Ahead(_)).then(|| (a.clone(), b.clone()));
         exchange(a, b, 50_000).await;
+        drop(kept);
     };
     clock.block_on(internet.route_until(talk, |internet, frame| {
         packets.set(packets.get() + 1);
@@ -105,7 +135,7 @@ fn exchange_with_a_step(at: u64, step: Duration) -> (Duration, u64) {
     }));
     let took = clock.now() - start;
     // And the connection ends, and can be had again.
-    clock.block_on(internet.route_until(clock.handle().sleep(step + secs(200)), Internet::deliver));
+    clock.block_on(internet.route_until(clock.handle().sleep(secs(3800)), Internet::deliver));
     for stack in [&server, &client] {
         let stats = stack.stats();
         assert_eq!((stats.connections, stats.time_wait), (0, 0), "at {at} by {step:?}");
@@ -113,16 +143,58 @@ fn exchange_with_a_step(at: u64, step: Duration) -> (Duration, u64) {
     (took, packets.get())
 }
 
-#[test]
-fn connections_outlive_a_clock_that_steps_back() {
-    let (_, packets) = exchange_with_a_step(0, ms(0));
+/// Every step at every so-manieth packet, for each of which `check` gets the time and the packets that it took, and the packets
+/// of an exchange without a step.
+fn each_step(steps: &[(Step, usize)], check: impl Fn(Duration, u64, u64, Step)) {
+    let (_, packets) = exchange_with_a_step(0, Step::Back(ms(0)));
     assert!(packets > 70, "{packets} is too short a talk");
-    for (step, every) in [(ms(1), 5), (secs(1), 5), (secs(3600), 1)] {
+    for &(step, every) in steps {
         for at in (1..=packets).step_by(every) {
-            let (took, _) = exchange_with_a_step(at, step);
-            assert!(took <= step + secs(60), "{took:?}, with a step of {step:?} at packet {at}");
+            let (took, sent) = exchange_with_a_step(at, step);
+            check(took, sent, packets, step);
         }
     }
+}
+
+#[test]
+fn connections_outlive_a_clock_that_steps_back() {
+    let steps = [(ms(1), 5), (secs(1), 5), (secs(3600), 1)].map(|(by, every)| (Step::Back(by), every));
+    each_step(&steps, |took, _, _, step| {
+        let Step::Back(by) = step else { unreachable!("they all are") };
+        assert!(took <= by + secs(60), "{took:?}, {step:?}");
+    });
+}
+
+#[test]
+fn a_jump_ahead_costs_few_packets() {
+    let steps = [(ms(100), 5), (secs(10), 5), (secs(3600), 1)].map(|(by, every)| (Step::Ahead(by), every));
+    each_step(&steps, |took, sent, usual, step| {
+        // Who measures a round trip across the jump waits for the longest time-out there is, for a while.
+        assert!(took <= secs(10 * 120), "{took:?}, {step:?}");
+        assert!(sent <= 2 * usual, "{sent} packets instead of {usual}, {step:?}");
+    });
+}
+
+#[test]
+fn a_clock_that_stands_still_stops_nothing_that_goes_well() {
+    let clock = VirtualClock::new();
+    let internet = Internet::builder().clock(&clock).build();
+    let server = internet.new_stack(MTU_ETHERNET, SERVER.map(ip)).unwrap();
+    let client = internet.new_stack(MTU_ETHERNET, CLIENT.map(ip)).unwrap();
+    let talk = async {
+        for at in AT {
+            let listener = server.listen_tcp(at).unwrap();
+            let (a, b) = connect(&listener, &client).await;
+            exchange(a, b, 500_000).await;
+        }
+        let socket = server.listen_udp("10.0.0.1:53").unwrap();
+        let asks = client.dial_udp("10.0.0.1:53").unwrap();
+        asks.send(&noise(1, 5000)).await.unwrap();
+        assert_eq!(socket.recv_from(&mut [0; 5000]).await.unwrap().0, 5000);
+    };
+    // This one does not drive the clock.
+    futures_lite::future::block_on(internet.route_until(talk, Internet::deliver));
+    assert_eq!(clock.now(), Instant::ZERO);
 }
 
 #[test]
@@ -139,7 +211,7 @@ fn sleepers_and_datagrams_outlive_it_too() {
     let talk = async {
         let step = async {
             clock.handle().sleep(ms(5)).await;
-            stepping.step(secs(3600));
+            stepping.step(Step::Back(secs(3600)));
         };
         let wait = async {
             let before = internet.clock().now();
