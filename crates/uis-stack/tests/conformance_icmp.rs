@@ -78,6 +78,36 @@ fn errors_about_a_connection_do_not_end_it() {
 }
 
 #[test]
+fn errors_when_nothing_is_under_way_change_nothing() {
+    // RFC 5927 §4.1: in FIN-WAIT-2 and TIME-WAIT all is acknowledged, and so are errors about it late.
+    for ends in [false, true] {
+        for error in Icmp::ALL {
+            script(|s| {
+                s.established("<mss 1000>");
+                s.close();
+                s.expect("F 1 ack 1");
+                s.inject(". 1 ack 2");
+                if ends {
+                    s.inject("F 1 ack 2");
+                    s.expect(". 2 ack 2");
+                }
+                let state = if ends { None } else { Some(TcpState::FinWait2) };
+                for quoted in ["F 1 ack 1", ". 2 ack 2"] {
+                    s.icmp(error, quoted);
+                    s.expect_none();
+                    assert_eq!(
+                        (s.state(), s.stack().stats().time_wait),
+                        (state, u64::from(ends)),
+                        "{error:?}"
+                    );
+                }
+                assert_eq!(s.stack().stats().discarded(DiscardReason::IgnoredIcmp), 2, "{error:?}");
+            });
+        }
+    }
+}
+
+#[test]
 fn errors_about_the_syn_end_a_dial() {
     // RFC 1122 §4.2.3.9: hard errors should abort; here the soft ones about a SYN do so as well, as RFC 5461 §4.1 tells of
     // other stacks.

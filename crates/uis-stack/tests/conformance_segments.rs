@@ -195,6 +195,27 @@ fn an_acknowledgment_outside_of_the_window_changes_nothing() {
 }
 
 #[test]
+fn an_acknowledgment_in_the_window_counts() {
+    // RFC 9293 §3.10.7.4, fifth step, for each state.
+    each(|s, at, place| {
+        if !place.is_in_window() {
+            return;
+        }
+        s.inject(format!(". {} ack {}", place.seq(at), at.snd_nxt));
+        let state = match at.state {
+            Some(SynReceived) => Some(Established),
+            Some(FinWait1) => Some(FinWait2),
+            Some(Closing | LastAck) => None,
+            other => other,
+        };
+        assert_eq!(s.state(), state, "{at:?} {place:?}");
+        // TIME-WAIT answers what is not in sequence: the peer has said that nothing follows.
+        let answers = at.answers(s);
+        assert!(answers.len() <= usize::from(at.state.is_none() && place == Place::Inside), "{answers:?}");
+    });
+}
+
+#[test]
 fn an_acknowledgment_at_the_right_edge_counts() {
     // By the letter of RFC 9293 §3.10.7.4 it is outside. But a peer that has filled the window has no other number to send
     // its acknowledgments with, and Linux takes them.

@@ -249,3 +249,16 @@ fn a_fast_retransmit_keeps_to_the_window() {
         s.expect(". 1:501 ack 1");
     });
 }
+
+/// "Data with PSH gets no RST in SYN-SENT": a peer that still has an earlier connection would not learn that it is gone.
+/// RFC 9293 §3.5.1, figure 9.
+#[test]
+fn a_stale_connection_of_the_peers_is_reset() {
+    shield(|s| {
+        s.connect();
+        s.expect("S 0");
+        s.crux();
+        s.inject("P 1:11 ack 500");
+        s.expect("R 500");
+    });
+}

@@ -31,6 +31,26 @@ fn a_closed_window_in_fin_wait_2_is_no_loop() {
     });
 }
 
+/// The same where the window is too coarse to hold what was in flight when it closed.
+#[test]
+fn a_closed_window_in_fin_wait_2_is_no_loop_if_it_is_scaled() {
+    for shift in [3, 14] {
+        Setup::default().shield(|s| {
+            s.established(&format!("<mss 1000,wscale {shift}>"));
+            s.write(10);
+            s.close();
+            s.expect(". 1:11 ack 1");
+            s.expect("F 11 ack 1");
+            s.inject(". 1 ack 6 win 0");
+            s.inject(". 1 ack 12 win 0");
+            s.crux();
+            s.expect_none_for(secs(50));
+            s.inject("F 1 ack 12 win 0");
+            s.expect(". 12 ack 2");
+        });
+    }
+}
+
 /// "A device that refuses a transmit token kills a connection." Here a network that is full is waited for.
 #[test]
 fn a_full_network_loses_nothing() {

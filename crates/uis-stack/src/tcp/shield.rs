@@ -235,11 +235,16 @@ impl Shield {
         rcv_nxt: Seq,
         limit: Seq,
     ) -> Verdict {
-        if matches!(state, State::Listen | State::SynSent) {
-            return Verdict::Feed; // smoltcp checks these well
-        }
         let (start, ack) = (Seq(seg.seq), Seq(seg.ack));
         let (len, seq_len) = (seg.payload.len() as u32, seg.seq_len());
+        if matches!(state, State::Listen | State::SynSent) {
+            // smoltcp checks these well, but that it does not answer a wrong acknowledgment that comes with FIN or PSH.
+            let is_reset = state == State::SynSent && ack != rto.nxt();
+            return match seg.has(flags::SYN | flags::RST) || !is_reset {
+                true => Verdict::Feed,
+                false => self.rewrite(ack, 0, false, false),
+            };
+        }
         let acceptable = self.is_acceptable(start, seq_len, rcv_nxt);
         if seg.has(flags::RST) {
             return match () {

@@ -2,7 +2,7 @@
 //!
 //! `S 0 win 65535 <mss 1460>`, `. 1:101 ack 1`, `F 101 ack 1`, `R 1`: the flags but for ACK (`.` for none of them), the
 //! sequence numbers of the data, the acknowledgment, which stands for the ACK flag too, and the window as it is in the
-//! header. All numbers are relative to the initial ones.
+//! header. `P`, a PSH, is for what is injected only. All numbers are relative to the initial ones.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -62,7 +62,8 @@ impl Segment {
                 'S' => SYN,
                 'F' => FIN,
                 'R' => RST,
-                '.' | 'P' => 0,
+                'P' => PSH,
+                '.' => 0,
                 _ => return None,
             };
         }
@@ -208,7 +209,7 @@ impl Segment {
 
 impl fmt::Display for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (flag, letter) in [(SYN, "S"), (FIN, "F"), (RST, "R")] {
+        for (flag, letter) in [(SYN, "S"), (FIN, "F"), (RST, "R"), (PSH, "P")] {
             if self.has(flag) {
                 f.write_str(letter)?;
             }
