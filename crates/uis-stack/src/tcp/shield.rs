@@ -39,8 +39,6 @@ pub(crate) enum Verdict {
     Ack,
     /// RFC 5961: acknowledge, but not more often than once a second, and drop it.
     Challenge,
-    /// It shows that the peer is there, and says nothing else: smoltcp need not see it.
-    Heard,
     /// The SYN has come again: so must the answer to it, but not more often than once a second.
     AnswerSyn,
     /// The SYN|ACK of a simultaneous open: it completes the handshake as an acknowledgment with this window would.
@@ -293,11 +291,6 @@ impl Shield {
         }
         if seq_len == 0 && old_ack {
             return Verdict::Drop; // nothing new, and smoltcp must not count it as a duplicate
-        }
-        if seq_len == 0 && ack == rto.una() && seg.window == 0 && self.window == 0 {
-            // The answer to a window probe, or to what went beyond a closed window: no sign of loss (RFC 5681 §2), though
-            // smoltcp would count it as one.
-            return Verdict::Heard;
         }
         self.learn(seg, stale || old_ack);
         if seq_len > 0 && matches!(state, State::CloseWait | State::Closing | State::LastAck) {

@@ -73,7 +73,6 @@ impl Engine {
                 }
                 return Err(DiscardReason::Sequence);
             }
-            Verdict::Heard => {}
             Verdict::AnswerSyn => {
                 if self.shield.may_challenge(now) {
                     self.fire_smoltcp(now, out);

@@ -332,8 +332,5 @@ impl Engine {
         if out.len() > sent {
             self.note(now, out, sent);
         }
-        if self.shield.peer_window() == 0 {
-            self.feed_forged_ack(now, self.desired_window(), out);
-        }
     }
 }
