@@ -37,8 +37,11 @@ fn a_window_that_closes_is_not_rounded_up() {
 
 /// A peer whose window has little room, less than a segment, has been sent what fits.
 fn small_window(s: &mut Script) {
-    s.established("<mss 1460>");
+    s.listen();
+    s.inject("S 0 win 999 <mss 1460>");
+    s.expect("S 0 ack 1");
     s.inject(". 1 ack 1 win 500");
+    s.accept();
     s.write(5000);
     s.expect(". 1:501 ack 1");
 }
@@ -119,5 +122,43 @@ fn data_behind_the_fin_is_no_duplicate() {
             s.inject(". 2:12 ack 1 win 500");
         }
         nothing_beyond(s, 501);
+    });
+}
+
+#[test]
+fn an_idle_sender_waits_for_a_larger_window() {
+    // RFC 9293 §3.8.6.2.1, the sender's side of the silly window syndrome: no more than a time-out, which is 200 ms here.
+    script(|s| {
+        s.established("<mss 1000>");
+        s.write(1000);
+        s.expect(". 1:1001 ack 1");
+        s.inject(". 1 ack 1001 win 300");
+        s.write(5000);
+        s.expect_none_for(ms(199));
+        s.expect_within(ms(2), ". 1001:1301 ack 1");
+        s.inject(". 1 ack 1301 win 300");
+        s.expect_none_for(ms(100));
+        // A window that holds a segment ends the wait.
+        s.inject(". 1 ack 1301 win 1999");
+        s.expect(". 1301:2301 ack 1");
+    });
+}
+
+#[test]
+fn a_small_window_is_filled_if_it_is_large_for_the_peer_or_holds_all() {
+    script(|s| {
+        s.established("<mss 1000>");
+        s.inject(". 1 ack 1 win 300");
+        s.write(300);
+        s.expect(". 1:301 ack 1");
+    });
+    script(|s| {
+        s.listen();
+        s.inject("S 0 win 599 <mss 1000>");
+        s.expect("S 0 ack 1");
+        s.inject(". 1 ack 1 win 300");
+        s.accept();
+        s.write(5000);
+        s.expect(". 1:301 ack 1");
     });
 }

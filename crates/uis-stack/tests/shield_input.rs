@@ -238,8 +238,11 @@ fn nothing_follows_a_fin() {
 #[test]
 fn a_fast_retransmit_keeps_to_the_window() {
     shield(|s| {
-        s.established("<mss 1460>");
+        s.listen();
+        s.inject("S 0 win 999 <mss 1460>");
+        s.expect("S 0 ack 1");
         s.inject(". 1 ack 1 win 500");
+        s.accept();
         s.write(5000);
         s.expect(". 1:501 ack 1");
         s.crux();

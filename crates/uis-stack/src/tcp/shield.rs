@@ -146,6 +146,11 @@ impl Shield {
         self.window_changed
     }
 
+    /// The largest window that the peer has offered, in bytes.
+    pub(crate) fn max_window(&self) -> u32 {
+        self.max_window
+    }
+
     /// What we acknowledged last.
     pub(crate) fn acked(&self) -> Seq {
         self.acked

@@ -110,6 +110,8 @@ pub(crate) struct Engine {
     snd_next: Seq,
     /// When something was sent last.
     sent_at: Instant,
+    /// Since when data waits for more of a window than there is, in flow time.
+    held_since: Option<Instant>,
     /// Whether smoltcp has been fed duplicate acknowledgments last, of which a socket keeps traces when it is used again.
     duplicates: bool,
     hop_limit: u8,
@@ -204,6 +206,7 @@ impl Engine {
             untold: 0,
             snd_next: Seq(isn),
             sent_at: now,
+            held_since: None,
             duplicates: false,
             hop_limit: config.ttl,
         };

@@ -1,5 +1,7 @@
 //! What a connection sends: how much, when again, and what of its own.
 
+use std::time::Duration;
+
 use smoltcp::socket::tcp::State;
 use uis_clock::Instant;
 
@@ -248,11 +250,39 @@ impl Engine {
         if self.snd_next == self.rto.una() && self.time.flow(now) - self.sent_at > self.rto.rto() {
             self.cwnd.on_idle();
         }
+        if self.holds_back(now) {
+            if self.fed_window != 0 {
+                self.feed_forged_ack(now, 0, out);
+            }
+            return;
+        }
         let desired = self.desired_window();
         let allowed = u32::from(desired) << self.shield.peer_scale();
         if allowed != self.fed_window && (self.unsent() as u64) > u64::from(allowed.min(self.fed_window)) {
             self.feed_forged_ack(now, desired, out);
         }
+    }
+
+    /// RFC 9293 §3.8.6.2.1: an idle sender does not fill a window that holds neither a segment, nor half of the largest that
+    /// the peer ever offered, nor all that there is to send. It waits for more, but not for ever.
+    fn holds_back(&mut self, now: Instant) -> bool {
+        let window = self.shield.peer_window();
+        let is_silly = self.rto.in_flight() == 0
+            && window > 0
+            && (window as usize) < self.mss().min(self.unsent())
+            && window < self.shield.max_window() / 2;
+        if !is_silly {
+            self.held_since = None;
+            return false;
+        }
+        self.held_since.get_or_insert(self.time.flow(now));
+        self.held_until().is_some_and(|at| at > self.time.flow(now))
+    }
+
+    /// Until when data waits at most: for a retransmission time-out, as in Linux, and within the limits of the RFC.
+    pub(super) fn held_until(&self) -> Option<Instant> {
+        let wait = self.rto.rto().clamp(Duration::from_millis(100), Duration::from_secs(1));
+        self.held_since.map(|since| since + wait)
     }
 
     /// The window field that smoltcp should see: the peer's, unless the congestion window is smaller.

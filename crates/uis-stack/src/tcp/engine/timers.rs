@@ -19,7 +19,8 @@ impl Engine {
         let keepalive = self.keepalive_at().and_then(|at| self.time.real(at));
         let probe = self.loss_probe_at().and_then(|at| self.time.real(at));
         let ack = self.ack_at.and_then(|at| self.time.real(at));
-        [rto, smol, keepalive, probe, ack].into_iter().flatten().min()
+        let held = self.held_until().and_then(|at| self.time.real(at));
+        [rto, smol, keepalive, probe, ack, held].into_iter().flatten().min()
     }
 
     /// What the next deadline that means anything is for.
