@@ -97,6 +97,41 @@ fn a_task_that_is_dropped_goes_on_and_an_aborted_one_does_not() {
     });
 }
 
+/// Waits that are given up: no tick is skipped, no task is ended, no result is lost, and no report speaks of them.
+#[test]
+fn waits_that_are_given_up_leave_nothing_behind() {
+    run(async |sim| {
+        let mut ticks = sim.interval(Duration::from_secs(2));
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            let early = sim.timeout(Duration::from_secs(1), ticks.tick()).await;
+            seen.extend(early.ok());
+            seen.push(ticks.tick().await);
+        }
+        let expected: Vec<u64> = (0..seen.len() as u64).map(|n| 2 * n).collect();
+        assert_eq!(seen.iter().map(|at| at.as_secs()).collect::<Vec<_>>(), expected);
+
+        let clock = sim.clone();
+        let mut task = sim.spawn(async move {
+            clock.sleep(Duration::from_secs(3)).await;
+            "done"
+        });
+        assert!(sim.timeout(Duration::from_secs(1), &mut task).await.is_err());
+        assert_eq!(task.await, "done");
+    });
+    let stuck = Simulation::new().try_run(async |sim| {
+        let mut task = sim.spawn(pending::<()>());
+        let second = Duration::from_secs(1);
+        let _ = sim.timeout(second, sim.waiting_for("what was given up", pending::<()>())).await;
+        let _ = sim.timeout(second, &mut task).await;
+        drop(task);
+        sim.waiting_for("what never comes", pending::<()>()).await;
+    });
+    let report = stuck.unwrap_err().to_string();
+    assert!(report.contains("waits for what never comes"), "{report}");
+    assert!(!report.contains("given up") && !report.contains("the end of"), "{report}");
+}
+
 #[test]
 fn what_is_left_is_dropped_at_the_end() {
     let drops = Rc::new(RefCell::new(Vec::new()));
