@@ -4,7 +4,7 @@ use std::fmt;
 use std::task::Waker;
 use std::time::SystemTime;
 
-use crate::Instant;
+use crate::{Instant, SharedClock};
 
 /// A source of time that can wake someone later.
 ///
@@ -63,6 +63,16 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
     fn wake_sleeper_at(&self, deadline: Instant, waker: &Waker) -> TimerGuard {
         self.wake_at(deadline, waker)
     }
+
+    /// The handle that [`SharedClock::new`] makes of this clock. By default it keeps the clock, with its timers.
+    ///
+    /// A [`VirtualClock`](crate::VirtualClock)'s does not keep the timers: when nobody is left to move the time, they go.
+    fn into_shared(self) -> SharedClock
+    where
+        Self: Sized,
+    {
+        SharedClock::keeping(self)
+    }
 }
 
 /// Keeps a timer armed: dropping it disarms the timer.
@@ -104,6 +114,11 @@ impl TimerGuard {
     /// ```
     pub fn new(cancel: impl FnOnce() + Send + Sync + 'static) -> Self {
         Self { cancel: Some(Box::new(cancel)) }
+    }
+
+    /// The guard of a timer that will never fire.
+    pub(crate) fn idle() -> Self {
+        Self { cancel: None }
     }
 }
 

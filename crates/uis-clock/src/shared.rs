@@ -37,6 +37,10 @@ impl SharedClock {
     /// assert_eq!(clock.now(), clock.now());
     /// ```
     pub fn new(clock: impl Clock) -> Self {
+        clock.into_shared()
+    }
+
+    pub(crate) fn keeping(clock: impl Clock) -> Self {
         Self { clock: Arc::new(clock) }
     }
 

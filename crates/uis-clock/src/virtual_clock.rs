@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, SystemTime};
 
@@ -39,11 +39,25 @@ pub struct VirtualClock {
     inner: Arc<Inner>,
 }
 
+/// What those hold who can move the time.
+///
+/// The timers are here, and handles hold this weakly. So when nobody is left to move the time, the timers go, and with them
+/// what their wakers hold: perhaps the owner of a handle, which would be a cycle.
 struct Inner {
+    time: Arc<Time>,
+    timers: Mutex<TimerQueue>,
+}
+
+struct Time {
     epoch: SystemTime,
     /// In nanoseconds. Moved under the lock of `timers` only; read without it, since everybody asks.
     now: AtomicU64,
-    timers: Mutex<TimerQueue>,
+}
+
+/// What everybody else holds.
+struct Handle {
+    time: Arc<Time>,
+    inner: Weak<Inner>,
 }
 
 /// 2000-01-01 00:00:00 UTC, in seconds since the epoch of UNIX.
@@ -73,11 +87,14 @@ impl VirtualClock {
     /// assert_eq!(VirtualClock::starting_at(leap_day).epoch(), leap_day);
     /// ```
     pub fn starting_at(epoch: SystemTime) -> Self {
-        let inner = Inner { epoch, now: AtomicU64::new(0), timers: Mutex::default() };
-        Self { inner: Arc::new(inner) }
+        let time = Arc::new(Time { epoch, now: AtomicU64::new(0) });
+        Self { inner: Arc::new(Inner { time, timers: Mutex::default() }) }
     }
 
     /// The handle that everything else takes.
+    ///
+    /// It does not keep the timers: once the last `VirtualClock` is dropped, nobody can move the time any more, and none
+    /// fires.
     ///
     /// ```
     /// use std::time::Duration;
@@ -89,7 +106,7 @@ impl VirtualClock {
     /// assert_eq!(handle.now(), clock.now());
     /// ```
     pub fn handle(&self) -> SharedClock {
-        SharedClock::new(self.clone())
+        SharedClock::new(Handle { time: self.inner.time.clone(), inner: Arc::downgrade(&self.inner) })
     }
 
     /// The time now.
@@ -99,7 +116,7 @@ impl VirtualClock {
     /// assert_eq!(VirtualClock::new().now(), Instant::ZERO);
     /// ```
     pub fn now(&self) -> Instant {
-        self.inner.now()
+        self.inner.time.now()
     }
 
     /// Moves the time on by `d`, and fires every timer that comes due on the way: by deadline, then in
@@ -283,7 +300,7 @@ impl VirtualClock {
     }
 }
 
-impl Inner {
+impl Time {
     fn now(&self) -> Instant {
         Instant::from_nanos(self.now.load(Ordering::Acquire))
     }
@@ -292,7 +309,9 @@ impl Inner {
     fn move_to(&self, at: Instant) -> Instant {
         Instant::from_nanos(self.now.fetch_max(at.as_nanos(), Ordering::AcqRel)).max(at)
     }
+}
 
+impl Inner {
     /// Moves to the next deadline that is not after `limit` and fires what is due there; if there is
     /// none, moves to `rest`. Fires the others when a waker panics, and keeps the first panic.
     fn step(&self, limit: Instant, rest: Option<Instant>, panics: &mut Panics) -> Option<Instant> {
@@ -301,10 +320,10 @@ impl Inner {
             // the new time.
             let timers = self.timers.lock();
             let Some(next) = timers.next_deadline().filter(|&at| at <= limit) else {
-                rest.map(|at| self.move_to(at));
+                rest.map(|at| self.time.move_to(at));
                 return None;
             };
-            let now = self.move_to(next);
+            let now = self.time.move_to(next);
             (now, timers.due(now).collect::<Vec<_>>())
         };
         for key in due {
@@ -318,13 +337,38 @@ impl Inner {
     }
 }
 
-impl Clock for VirtualClock {
+impl Clock for Handle {
     fn now(&self) -> Instant {
-        self.inner.now()
+        self.time.now()
     }
 
     fn epoch(&self) -> SystemTime {
-        self.inner.epoch
+        self.time.epoch
+    }
+
+    fn wake_at(&self, deadline: Instant, waker: &Waker) -> TimerGuard {
+        self.clock().map_or_else(TimerGuard::idle, |clock| clock.wake_at(deadline, waker))
+    }
+
+    fn wake_sleeper_at(&self, deadline: Instant, waker: &Waker) -> TimerGuard {
+        self.clock().map_or_else(TimerGuard::idle, |clock| clock.wake_sleeper_at(deadline, waker))
+    }
+}
+
+impl Handle {
+    /// `None` once nobody can move the time any more.
+    fn clock(&self) -> Option<VirtualClock> {
+        self.inner.upgrade().map(|inner| VirtualClock { inner })
+    }
+}
+
+impl Clock for VirtualClock {
+    fn now(&self) -> Instant {
+        self.inner.time.now()
+    }
+
+    fn epoch(&self) -> SystemTime {
+        self.inner.time.epoch
     }
 
     fn wake_at(&self, deadline: Instant, waker: &Waker) -> TimerGuard {
@@ -340,6 +384,10 @@ impl Clock for VirtualClock {
         let waker = waker.clone();
         let key = self.inner.timers.lock().arm_sleeper(deadline, waker);
         self.guard(key)
+    }
+
+    fn into_shared(self) -> SharedClock {
+        self.handle()
     }
 }
 
@@ -367,6 +415,15 @@ impl fmt::Debug for VirtualClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let timers = self.inner.timers.lock().len();
         f.debug_struct("VirtualClock").field("now", &self.now()).field("timers", &timers).finish()
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.clock() {
+            Some(clock) => clock.fmt(f),
+            None => f.debug_struct("VirtualClock").field("now", &self.time.now()).finish_non_exhaustive(),
+        }
     }
 }
 

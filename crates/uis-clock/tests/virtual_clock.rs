@@ -103,6 +103,34 @@ fn a_timer_wakes_once_and_its_guard_may_outlive_it_and_the_clock() {
 }
 
 #[test]
+fn timers_go_when_nobody_is_left_to_move_the_time() {
+    let kept = Arc::new(());
+    let clock = VirtualClock::new();
+    // However the handle was made.
+    for handle in [clock.handle(), (&clock).into(), clock.clone().into(), SharedClock::new(clock.clone())] {
+        let (seen, owner) = (Arc::downgrade(&kept), kept.clone());
+        struct Owner(#[allow(dead_code)] Arc<()>, #[allow(dead_code)] SharedClock);
+        impl std::task::Wake for Owner {
+            fn wake(self: Arc<Self>) {}
+        }
+        // A cycle, if handles kept the timers.
+        let waker = Waker::from(Arc::new(Owner(owner, handle.clone())));
+        std::mem::forget(handle.wake_at(at(1), &waker));
+        std::mem::forget(handle.wake_sleeper_at(at(1), &waker));
+        drop(waker);
+        assert!(seen.strong_count() > 1);
+    }
+    let handle = clock.handle();
+    clock.advance(Duration::from_millis(1));
+    drop(clock);
+    assert_eq!(Arc::strong_count(&kept), 1);
+    assert_eq!(handle.now(), Instant::from_millis(1));
+    let sleep = handle.sleep(secs(1));
+    assert!(format!("{handle:?} {sleep:?}").contains("VirtualClock"));
+    drop(handle.wake_at(at(0), Waker::noop()));
+}
+
+#[test]
 fn wakers_and_their_drops_run_with_no_lock_held() {
     // Each of them takes the clock's lock again.
     struct AsksOnDrop(VirtualClock, Counter);

@@ -50,12 +50,12 @@ pub(crate) struct Host {
     life: Mutex<Life>,
 }
 
-/// What keeps a stack going when nobody holds it any more.
+/// Whether anybody holds the stack.
 #[derive(Debug, Default)]
 struct Life {
+    /// Nobody does. It is kept by its alarm on the clock while flows are closing in the background: so it goes, at the
+    /// latest, when the clock does.
     abandoned: bool,
-    /// The stack itself, while flows are closing in the background.
-    lingering: Option<Arc<Host>>,
 }
 
 impl Host {
@@ -194,7 +194,7 @@ impl Host {
 
     /// Sets a timer. Not under a lock.
     pub(crate) fn set_timer(&self, at: Instant, timer: Timer) {
-        self.timers.set(at, timer, &self.clock, &self.alarm);
+        self.timers.set(at, timer, &self.clock, || self.waker());
     }
 
     pub(crate) fn next_alarm(&self) -> Option<Instant> {
@@ -220,7 +220,18 @@ impl Host {
                     }
                 }
                 Timer::Reassembly => self.expire_fragments(now),
+                // What is still here could not even send its RST.
+                Timer::Linger => self.close(),
             }
+        }
+    }
+
+    /// What the clock is to wake.
+    fn waker(&self) -> Waker {
+        let lingers = self.life.lock().abandoned;
+        match self.me.upgrade().filter(|_| lingers) {
+            Some(me) => Waker::from(Arc::new(Linger(me))),
+            None => self.alarm.clone(),
         }
     }
 
@@ -255,21 +266,20 @@ impl Host {
         self.tcp.pool.clear();
         self.timers.clear();
         panics.catch(|| self.vnic.close());
-        let spent = self.life.lock().lingering.take();
-        drop(spent);
         panics.resume();
     }
 
     /// The last handle is gone. Flows that are still closing keep the stack until they are done.
-    fn abandon(self: &Arc<Self>) {
-        {
-            let mut life = self.life.lock();
-            life.abandoned = true;
-            if !self.is_closed() {
-                life.lingering = Some(self.clone());
-            }
-        }
+    fn abandon(&self) {
+        self.life.lock().abandoned = true;
         self.after_flow();
+        if !self.is_closed() {
+            // Each orphan is over by then.
+            self.set_timer(self.clock.now() + self.config.orphan_timeout, Timer::Linger);
+            // What was armed before does not keep the stack.
+            self.timers.alarm_fired();
+            drop(Rearm(self));
+        }
     }
 
     /// A flow is over. If it was the last one of a stack that nobody holds, the stack closes.
@@ -285,7 +295,7 @@ struct Rearm<'a>(&'a Host);
 
 impl Drop for Rearm<'_> {
     fn drop(&mut self) {
-        self.0.timers.rearm(&self.0.clock, &self.0.alarm);
+        self.0.timers.rearm(&self.0.clock, || self.0.waker());
     }
 }
 
@@ -301,6 +311,19 @@ impl Wake for Alarm {
         if let Some(host) = self.0.upgrade() {
             host.on_alarm();
         }
+    }
+}
+
+/// The same for a stack that nobody holds any more. It keeps the stack alive until then.
+struct Linger(Arc<Host>);
+
+impl Wake for Linger {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.on_alarm();
     }
 }
 

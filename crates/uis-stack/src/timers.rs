@@ -19,6 +19,8 @@ pub(crate) enum Timer {
     TimeWait,
     /// The end of the oldest unfinished datagram.
     Reassembly,
+    /// The end of a stack that nobody holds any more, whatever its connections still wait for.
+    Linger,
 }
 
 /// Timers in the order in which they are due.
@@ -52,7 +54,7 @@ impl Timers {
     }
 
     /// Sets a timer. No lock may be held: arming the clock may wake.
-    pub(crate) fn set(&self, at: Instant, timer: Timer, clock: &SharedClock, waker: &Waker) {
+    pub(crate) fn set(&self, at: Instant, timer: Timer, clock: &SharedClock, waker: impl FnOnce() -> Waker) {
         let is_first = {
             let mut due = self.due.lock();
             let n = due.set;
@@ -83,7 +85,7 @@ impl Timers {
     }
 
     /// Arms the clock for the next timer, if that is earlier than what is armed.
-    pub(crate) fn rearm(&self, clock: &SharedClock, waker: &Waker) {
+    pub(crate) fn rearm(&self, clock: &SharedClock, waker: impl FnOnce() -> Waker) {
         let next = self.due.lock().timers.first_key_value().map(|(key, _)| key.0);
         if let Some(at) = next {
             self.arm(at, clock, waker);
@@ -102,7 +104,7 @@ impl Timers {
         self.alarm_fired();
     }
 
-    fn arm(&self, at: Instant, clock: &SharedClock, waker: &Waker) {
+    fn arm(&self, at: Instant, clock: &SharedClock, waker: impl FnOnce() -> Waker) {
         let turn = {
             let mut alarm = self.alarm.lock();
             if alarm.at.is_some_and(|armed| armed <= at) {
@@ -112,7 +114,7 @@ impl Timers {
             alarm.armed += 1;
             alarm.armed
         };
-        let guard = clock.wake_at(at, waker);
+        let guard = clock.wake_at(at, &waker());
         let unused = {
             let mut alarm = self.alarm.lock();
             // It may have gone off, or have been armed for an earlier time, since.
