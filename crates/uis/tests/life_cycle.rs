@@ -436,6 +436,45 @@ fn several_readers_of_one_stream_lose_nothing() {
 }
 
 #[test]
+fn two_readers_and_two_writers_share_a_stream() {
+    const LEN: usize = 20_000;
+    let config = StackConfig::default().recv_buffer(3000).send_buffer(3000);
+    let path = Faults { seed: 3, loss: 20, delay: ms(2), jitter: ms(2), ..Faults::default() }.path();
+    Lab::new(3).config(config).path(path).run(async |net| {
+        let (a, b) = net.connect(AT[0]).await;
+        // The upper bit says whose a byte is, the others count.
+        let write = async |writer: u8| {
+            let data: Vec<u8> = (0..LEN).map(|n| writer << 7 | (n % 128) as u8).collect();
+            (&b).write_all(&data).await.unwrap();
+        };
+        let got = RefCell::new(Vec::new());
+        let read = async || {
+            let mut buf = [0; 500];
+            loop {
+                match (&a).read(&mut buf).await.unwrap() {
+                    0 => break,
+                    // No await between the read and this, so the order is that of the reads.
+                    n => got.borrow_mut().extend_from_slice(&buf[..n]),
+                }
+            }
+        };
+        let writing = async {
+            zip(write(0), write(1)).await;
+            (&b).close().await.unwrap();
+        };
+        net.soon(zip(writing, zip(read(), read()))).await;
+        for writer in [0, 1] {
+            let of_one: Vec<u8> = got.borrow().iter().filter(|byte| *byte >> 7 == writer).copied().collect();
+            assert_eq!(of_one.len(), LEN);
+            assert!(of_one.iter().enumerate().all(|(n, byte)| usize::from(byte & 127) == n % 128));
+        }
+        drop((a, b));
+        net.sleep(secs(1)).await;
+        net.assert_no_flows();
+    });
+}
+
+#[test]
 fn several_acceptors_and_several_dials() {
     lab(1, async |net| {
         let listener = net.server.listen_tcp(AT[0]).unwrap();
