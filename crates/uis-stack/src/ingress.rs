@@ -119,7 +119,6 @@ impl Host {
                     flags: flags::ACK,
                     window: 0,
                     hop_limit: self.config.ttl,
-                    ident: 0,
                 };
                 self.send_or_drop(wire::tcp(&fields, &[]), packet.src);
             }

@@ -4,26 +4,40 @@ use parking_lot::Mutex;
 
 use super::engine::Engine;
 
-/// Bytes of buffer that a stack keeps for connections to come.
+/// Bytes that a stack keeps for connections to come.
 const MAX_BYTES: usize = 64 << 20;
+
+/// What an engine takes besides its buffers, and the beginnings of these.
+const ENGINE: usize = 16 << 10;
 
 /// The spare engines of a stack, all with buffers of the sizes of its configuration. Its lock is a leaf.
 #[derive(Debug, Default)]
+pub(crate) struct Pool(Mutex<Spares>);
+
+#[derive(Debug, Default)]
 #[allow(clippy::vec_box)] // an engine is made in its box and stays there
-pub(crate) struct Pool(Mutex<Vec<Box<Engine>>>);
+struct Spares {
+    engines: Vec<Box<Engine>>,
+    bytes: usize,
+}
 
 impl Pool {
     /// A spare, if there is one.
     pub(crate) fn take(&self) -> Option<Box<Engine>> {
-        self.0.lock().pop()
+        let mut spares = self.0.lock();
+        let engine = spares.engines.pop()?;
+        spares.bytes -= weight(&engine);
+        Some(engine)
     }
 
     /// Keeps an engine, if it is fit for it and there is room.
     pub(crate) fn give(&self, engine: Box<Engine>) {
         let Some(spare) = engine.into_spare() else { return };
         let mut spares = self.0.lock();
-        if (spares.len() + 1).saturating_mul(spare.buffers()) <= MAX_BYTES {
-            spares.push(spare);
+        let bytes = spares.bytes + weight(&spare);
+        if bytes <= MAX_BYTES {
+            spares.bytes = bytes;
+            spares.engines.push(spare);
         }
     }
 
@@ -32,4 +46,8 @@ impl Pool {
         let spares = std::mem::take(&mut *self.0.lock());
         drop(spares);
     }
+}
+
+fn weight(engine: &Engine) -> usize {
+    ENGINE + engine.touched()
 }

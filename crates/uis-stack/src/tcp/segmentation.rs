@@ -86,16 +86,8 @@ mod tests {
         };
         let payload: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
         let flags = flags::ACK | flags::PSH | if fin { flags::FIN } else { 0 };
-        let fields = TcpFields {
-            src,
-            dst,
-            seq: u32::MAX - 2000,
-            ack: Some(7),
-            flags,
-            window: 99,
-            hop_limit: 64,
-            ident: 0,
-        };
+        let fields =
+            TcpFields { src, dst, seq: u32::MAX - 2000, ack: Some(7), flags, window: 99, hop_limit: 64 };
         wire::tcp(&fields, &payload)
     }
 

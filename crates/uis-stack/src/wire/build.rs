@@ -1,4 +1,4 @@
-//! Packets of our own making, with their checksums: UDP, bare TCP segments, and ICMP.
+//! Packets of our own making, with their checksums: UDP, ICMP, and SYNs. Other TCP segments are in [`bare`](super::bare).
 //!
 //! All come whole, in a buffer of [`uis_vnic::buffer`]; what is longer than an MTU is for
 //! [`split`](crate::fragment::split) to cut. The headers are etherparse's.
@@ -12,8 +12,8 @@ use etherparse::{
 use uis_vnic::buffer;
 
 use super::{
-    Body, ICMP_HEADER, IPV4_HEADER, IPV6_HEADER, IcmpMessage, Packet, TcpSegment, UDP_HEADER, checksum,
-    flags, icmp, protocol,
+    Body, ICMP_HEADER, IPV4_HEADER, IPV6_HEADER, IcmpMessage, Packet, TcpFields, TcpSegment, UDP_HEADER,
+    checksum, flags, icmp, protocol, tcp,
 };
 
 /// An ICMP error is at most this long, so that no path is too narrow for it (RFC 1812 §4.3.2.3).
@@ -34,24 +34,6 @@ pub(crate) struct UdpFields {
     pub(crate) ident: u16,
     /// For IPv4. An IPv6 packet is never fragmented on its way anyhow.
     pub(crate) dont_fragment: bool,
-}
-
-/// The header fields of a TCP segment without options.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TcpFields {
-    pub(crate) src: SocketAddr,
-    /// Of the same family as `src`.
-    pub(crate) dst: SocketAddr,
-    pub(crate) seq: u32,
-    /// `None` is a segment without an acknowledgement.
-    pub(crate) ack: Option<u32>,
-    /// Bits of [`flags`]; ACK goes by `ack`.
-    pub(crate) flags: u8,
-    /// As it is in the header, scaled already.
-    pub(crate) window: u16,
-    pub(crate) hop_limit: u8,
-    /// The identification of an IPv4 packet. It is never fragmented, so any number will do (RFC 6864 §4.1).
-    pub(crate) ident: u16,
 }
 
 /// A UDP datagram.
@@ -76,38 +58,6 @@ pub(crate) fn udp(fields: &UdpFields, payload: &[u8]) -> Vec<u8> {
         checksum: 0,
     };
     ip.packet(TransportHeader::Udp(header), payload)
-}
-
-/// A TCP segment without options.
-///
-/// # Panics
-///
-/// If the families differ, or the payload does not fit one packet.
-pub(crate) fn tcp(fields: &TcpFields, payload: &[u8]) -> Vec<u8> {
-    let ip = Ip {
-        src: fields.src.ip(),
-        dst: fields.dst.ip(),
-        protocol: IpNumber::TCP,
-        hop_limit: fields.hop_limit,
-        ecn: 0,
-        ident: fields.ident,
-        dont_fragment: true,
-    };
-    let (src, dst) = (fields.src.port(), fields.dst.port());
-    let has = |flag| fields.flags & flag != 0;
-    let header = TcpHeader {
-        acknowledgment_number: fields.ack.unwrap_or(0),
-        ack: fields.ack.is_some(),
-        fin: has(flags::FIN),
-        syn: has(flags::SYN),
-        rst: has(flags::RST),
-        psh: has(flags::PSH),
-        urg: has(flags::URG),
-        ece: has(flags::ECE),
-        cwr: has(flags::CWR),
-        ..TcpHeader::new(src, dst, fields.seq, fields.window)
-    };
-    ip.packet(TransportHeader::Tcp(header), payload)
 }
 
 /// The packet of a SYN with another MSS, a fixed IP header before it, and of its options those that smoltcp reads.
@@ -155,7 +105,6 @@ pub(crate) fn rst_for(packet: &Packet<'_>, segment: &TcpSegment<'_>, hop_limit: 
         flags: flags::RST,
         window: 0,
         hop_limit,
-        ident: 0,
     };
     Some(tcp(&fields, &[]))
 }
@@ -384,12 +333,11 @@ mod tests {
                 flags: flags::SYN,
                 window: 0x1234,
                 hop_limit: 64,
-                ident: 9,
             };
             tcp(&fields, &[])
         };
         let v4 = [
-            0x45, 0x00, 0x00, 0x28, 0x00, 0x09, 0x40, 0x00, 0x40, 0x06, 0x6e, 0xc4, // IPv4
+            0x45, 0x00, 0x00, 0x28, 0x00, 0x00, 0x40, 0x00, 0x40, 0x06, 0x6e, 0xcd, // IPv4
             192, 0, 2, 1, 10, 0, 0, 2, // 192.0.2.1 to 10.0.0.2
             0x03, 0xe8, 0x00, 0x35, 0xfe, 0xdc, 0xba, 0x98, 0, 0, 0, 5, // ports, numbers
             0x50, 0x12, 0x12, 0x34, 0x14, 0x04, 0x00, 0x00,
@@ -456,13 +404,12 @@ mod tests {
                     flags: set | if ack.is_none() { ACK } else { 0 },
                     window: 0x1234,
                     hop_limit: 33,
-                    ident: 9,
                 };
                 let packet = tcp(&fields, payload);
                 let flags = set | if ack.is_some() { ACK } else { 0 };
                 let by_hand = edit(ip(v4, protocol::TCP, &tcp_segment(flags, &[], payload)), |p| {
                     if v4 {
-                        p[4..9].copy_from_slice(&[0, 9, 0x40, 0, 33]);
+                        p[4..9].copy_from_slice(&[0, 0, 0x40, 0, 33]);
                     } else {
                         p[7] = 33;
                     }

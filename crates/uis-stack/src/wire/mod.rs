@@ -5,6 +5,7 @@
 //! [`parse`] judges a packet by itself alone: its framing, checksums, source and the shape of its headers.
 //! Whether its destination is an address of ours, or its source is, only the stack can say.
 
+mod bare;
 mod build;
 pub(crate) mod checksum;
 mod discard;
@@ -18,9 +19,9 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use bare::{TcpFields, header as bare_header, tcp};
 pub(crate) use build::{
-    TcpFields, UdpFields, echo_reply, icmp_time_exceeded_reassembly, icmp_unreachable_port, rst_for,
-    syn_with_mss, tcp, udp,
+    UdpFields, echo_reply, icmp_time_exceeded_reassembly, icmp_unreachable_port, rst_for, syn_with_mss, udp,
 };
 pub use discard::DiscardReason;
 pub(crate) use icmp::{IcmpError, IcmpKind, IcmpMessage, Quoted};

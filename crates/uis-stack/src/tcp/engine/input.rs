@@ -319,6 +319,7 @@ impl Engine {
     /// Takes what smoltcp has received in order.
     fn collect(&mut self) {
         let (inbox, socket) = (&mut self.inbox, self.sockets.get_mut::<Socket<'_>>(self.handle));
+        self.ring_use.1 = self.ring_use.1.saturating_add(socket.recv_queue());
         while socket.recv_queue() > 0 && socket.recv(|bytes| (bytes.len(), inbox.push(bytes))).is_ok() {}
     }
 
@@ -356,7 +357,7 @@ impl Engine {
 
     /// Feeds smoltcp an empty, in-sequence acknowledgment that says nothing new but the window.
     pub(super) fn feed_forged_ack(&mut self, now: Instant, window: u16, out: &mut Outbox) {
-        let forged = wire::tcp(
+        let (forged, len) = wire::bare_header(
             &TcpFields {
                 src: self.remote,
                 dst: self.local,
@@ -365,13 +366,11 @@ impl Engine {
                 flags: flags::ACK,
                 window,
                 hop_limit: 64,
-                ident: 0,
             },
-            &[],
+            0,
         );
         self.fed_window = u32::from(window) << self.shield.peer_scale();
-        self.feed_bytes(now, &forged, out);
-        uis_vnic::buffer::give(forged);
+        self.feed_bytes(now, &forged[..len], out);
     }
 }
 

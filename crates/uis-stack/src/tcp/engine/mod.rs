@@ -115,6 +115,8 @@ pub(crate) struct Engine {
     /// Whether smoltcp has been fed duplicate acknowledgments last, of which a socket keeps traces when it is used again.
     duplicates: bool,
     hop_limit: u8,
+    /// Bytes that went through the send ring and the receive ring, also in connections before this one.
+    ring_use: (usize, usize),
 }
 
 impl Engine {
@@ -147,8 +149,10 @@ impl Engine {
         let mut iface = Interface::new(iface_config, &mut Wire::new(None, &mut out, mtu), time.smol(now));
         set_address(&mut iface, local);
 
+        let mut ring_use = (0, 0);
         let (mut sockets, handle, place) = match spare {
             Some(mut spare) => {
+                ring_use = spare.ring_use;
                 let sockets = std::mem::replace(&mut spare.sockets, SocketSet::new(Vec::new()));
                 (sockets, spare.handle, Some(spare))
             }
@@ -209,6 +213,7 @@ impl Engine {
             held_since: None,
             duplicates: false,
             hop_limit: config.ttl,
+            ring_use,
         };
         match place {
             Some(mut place) => {
@@ -228,9 +233,11 @@ impl Engine {
         (!self.duplicates).then_some(self)
     }
 
-    /// Bytes of buffer that it holds.
-    pub(crate) fn buffers(&self) -> usize {
-        self.socket().recv_capacity() + self.socket().send_capacity()
+    /// Bytes of its rings that have been written to since they were made, and so take memory: most connections end before
+    /// their rings have been gone round once.
+    pub(crate) fn touched(&self) -> usize {
+        let (sent, reordered) = self.ring_use;
+        sent.min(self.socket().send_capacity()) + reordered.min(self.socket().recv_capacity())
     }
 
     /// The state of the connection, in the terms of RFC 9293 §3.3.2.
@@ -291,7 +298,9 @@ impl Engine {
             _ => {}
         }
         let room = self.writable();
-        self.socket_mut().send_slice(&data[..data.len().min(room)]).unwrap_or(0)
+        let n = self.socket_mut().send_slice(&data[..data.len().min(room)]).unwrap_or(0);
+        self.ring_use.0 = self.ring_use.0.saturating_add(n);
+        n
     }
 
     /// Bytes that were written and are not acknowledged.

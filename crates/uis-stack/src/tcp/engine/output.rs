@@ -67,8 +67,9 @@ impl Engine {
             if header.seq_len() > 0 && header.seq == self.rto.una() {
                 self.snd_next = header.seq + header.seq_len(); // smoltcp has gone back
             }
-            if header.is_pure_ack() && !self.is_closing() {
-                return false; // data would have gone first
+            // Data would have gone first; and behind the last of it there is nothing.
+            if header.is_pure_ack() && !self.is_closing() || self.is_quiet() {
+                return false;
             }
             empty = if header.seq_len() == 0 { empty + 1 } else { 0 };
             if empty > MAX_EMPTY {
@@ -216,7 +217,6 @@ impl Engine {
                 flags,
                 window,
                 hop_limit: self.hop_limit,
-                ident: 0,
             },
             &[],
         );
