@@ -20,7 +20,7 @@ struct Step {
     check: fn(&Workspace) -> Outcome,
 }
 
-const STEPS: [Step; 14] = [
+static STEPS: [Step; 14] = [
     Step { name: "format", slow: false, check: format },
     Step { name: "tidy", slow: false, check: |workspace| tidy::run(workspace, &[]) },
     Step { name: "lints", slow: false, check: lints },
@@ -37,17 +37,17 @@ const STEPS: [Step; 14] = [
     Step { name: "semver", slow: true, check: |workspace| semver::run(workspace, &[]) },
 ];
 
-/// Runs all steps, the failed ones notwithstanding, and ends with a table of them.
+/// Runs all steps, or those named, the failed ones notwithstanding, and ends with a table of them.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome {
-    let fast = match arguments {
-        [] => false,
-        [argument] if argument == "--fast" => true,
-        other => return Err(format!("ci: no such arguments: {}", other.join(" "))),
+    let chosen: Vec<&Step> = match arguments {
+        [] => STEPS.iter().collect(),
+        [argument] if argument == "--fast" => STEPS.iter().filter(|step| !step.slow).collect(),
+        names => names.iter().map(|name| named(name)).collect::<Result<_, _>>()?,
     };
     let began = Instant::now();
     let mut table = Vec::new();
     let mut failed = Vec::new();
-    for step in STEPS.iter().filter(|step| !(fast && step.slow)) {
+    for step in chosen {
         println!("\n=== {}", step.name);
         let began = Instant::now();
         let outcome = (step.check)(workspace);
@@ -63,6 +63,14 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> Outcome {
     println!("\n{}\n{:14} {:7.1} s", table.join("\n"), "all", began.elapsed().as_secs_f32());
     println!("checks: {} passed, {} failed", table.len() - failed.len(), failed.len());
     if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }
+}
+
+fn named(name: &str) -> Result<&'static Step, String> {
+    let names = || STEPS.iter().map(|step| step.name).collect::<Vec<_>>().join(", ");
+    STEPS
+        .iter()
+        .find(|step| step.name == name)
+        .ok_or_else(|| format!("ci: no step {name:?} among {}", names()))
 }
 
 fn format(workspace: &Workspace) -> Outcome {
@@ -180,6 +188,14 @@ pub(crate) fn checked(command: Command) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn steps_have_names_of_their_own() {
+        for step in &STEPS {
+            assert!(std::ptr::eq(named(step.name).unwrap(), step), "{}", step.name);
+        }
+        assert!(named("lint").err().unwrap().ends_with("semver"));
+    }
 
     #[test]
     fn every_set_of_features_is_there_once() {

@@ -24,7 +24,7 @@ use workspace::Workspace;
 const HELP: &str = "\
 usage: cargo xtask COMMAND [ARGUMENTS]
 
-  ci [--fast]           all that must hold: format, tidy, lints, tests, tests optimized, models, docs, features, the oldest
+  ci [--fast|STEP...]   all that must hold: format, tidy, lints, tests, tests optimized, models, docs, features, the oldest
                         compiler and dependencies, captures, instructions, licences, semver; --fast is the first four
   tidy                  README, manifests, documents and sources agree with each other
   models                try out in which order threads may come; UIS_MODEL_RUNS=N tries more
