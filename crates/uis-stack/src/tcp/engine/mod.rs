@@ -283,7 +283,8 @@ impl Engine {
 
     /// Whether enough room has come up for a waiting writer to be woken.
     pub(crate) fn should_wake_writer(&self) -> bool {
-        self.writable() >= (self.send_limit / 4).max(1)
+        // On a long path a quarter would be much of what is in flight.
+        self.writable() >= (self.send_limit / 4).clamp(1, SEND_LIMIT)
     }
 
     /// Takes bytes to send, as many as there is room for.
@@ -326,9 +327,11 @@ impl Engine {
     pub(crate) fn owes_window(&self) -> bool {
         let free = self.recv_room().min(usize::from(u16::MAX) << self.shield.our_scale());
         let offered = self.shield.our_window(self.rcv_nxt()) as usize;
-        // RFC 9293 §3.8.6.2.2: no small step. And a doubling, as smoltcp and Linux have it.
-        free / 2 >= offered
-            && free - offered >= self.least_step()
+        let grown = free.saturating_sub(offered);
+        // RFC 9293 §3.8.6.2.2: no small step. A doubling, as Linux has it; or a quarter of all, as FreeBSD does, for a sender far
+        // away has been told how little there was when a whole flight had just arrived.
+        (free / 2 >= offered || grown >= self.recv_capacity / 4)
+            && grown >= self.least_step()
             && matches!(self.state(), State::Established | State::FinWait1 | State::FinWait2)
             && self.shield.may_update_window(self.rcv_nxt())
     }
