@@ -267,6 +267,11 @@ impl Engine {
         self.inbox.peek(buf)
     }
 
+    /// Takes all that waits for the reader, at the end.
+    pub(crate) fn take_received(&mut self) -> Inbox {
+        std::mem::take(&mut self.inbox)
+    }
+
     /// Bytes that wait for the reader.
     pub(crate) fn readable(&self) -> usize {
         self.inbox.len()

@@ -24,6 +24,7 @@ use settle::Finish;
 use crate::host::Host;
 use crate::tcp::device::Outbox;
 use crate::tcp::engine::Engine;
+use crate::tcp::inbox::Inbox;
 use crate::tcp::listener::Backlog;
 use crate::tcp::options::Settings;
 use crate::tcp::shield::Continuation;
@@ -99,9 +100,8 @@ struct State {
     /// Whether the network has said that it is full, and not yet that there is room.
     full: bool,
     room_waker: Option<Waker>,
-    /// What was received and not read when the engine went, and how much of that is read by now.
-    leftover: Vec<u8>,
-    leftover_read: usize,
+    /// What was received and not read when the engine went.
+    leftover: Inbox,
     /// Set when the engine goes.
     end: Option<End>,
     /// As they were when the engine went, and have been set since.
@@ -182,8 +182,7 @@ impl Flow {
             sending: false,
             full: false,
             room_waker: None,
-            leftover: Vec::new(),
-            leftover_read: 0,
+            leftover: Inbox::default(),
             end: None,
             settings,
             untold: None,
@@ -466,7 +465,7 @@ impl Flow {
     pub(crate) fn orphan(self: &Arc<Self>, host: &Host) {
         self.operate(host, |state, now| {
             state.orphan = true;
-            state.leftover = Vec::new();
+            state.leftover = Inbox::default();
             let Some(engine) = &mut state.engine else { return };
             // RFC 1122 §4.2.2.13: throwing away received data shows in a RST, and so does a linger time of 0.
             if engine.readable() > 0 || state.linger == Some(Duration::ZERO) || engine.is_opening() {

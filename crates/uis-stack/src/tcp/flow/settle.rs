@@ -92,9 +92,7 @@ impl State {
             self.outbox = Outbox::default(); // a SYN of a dial that is given up need not go any more
         }
         if !self.orphan {
-            self.leftover = vec![0; engine.readable()];
-            let n = engine.read(&mut self.leftover);
-            self.leftover.truncate(n);
+            self.leftover = engine.take_received();
         }
         self.syns_sent = engine.syns_sent();
         self.settings = engine.settings();
@@ -112,15 +110,7 @@ impl State {
     }
 
     pub(super) fn read_leftover(&mut self, buf: &mut [u8], take: bool) -> io::Result<usize> {
-        let rest = &self.leftover[self.leftover_read..];
-        let n = rest.len().min(buf.len());
-        buf[..n].copy_from_slice(&rest[..n]);
-        if take {
-            self.leftover_read += n;
-            if self.leftover_read == self.leftover.len() {
-                (self.leftover, self.leftover_read) = (Vec::new(), 0);
-            }
-        }
+        let n = if take { self.leftover.read(buf) } else { self.leftover.peek(buf) };
         if n == 0 && !buf.is_empty() && self.end != Some(End::PIPE) {
             self.untold = None;
             if let Some(error) = self.end.and_then(End::error) {
