@@ -333,17 +333,11 @@ impl Flow {
 
     /// Reads what there is: `None` if that is nothing yet.
     pub(crate) fn try_read(self: &Arc<Self>, host: &Host, buf: &mut [u8]) -> io::Result<Option<usize>> {
-        let mut state = self.state.lock();
-        let Some(engine) = &mut state.engine else { return state.read_leftover(buf, true).map(Some) };
-        let n = engine.read(buf);
-        if n > 0 || buf.is_empty() {
-            if engine.owes_window() && !state.full {
-                drop(state);
-                self.operate(host, |_, _| ());
-            }
-            return Ok(Some(n));
-        }
-        Ok(engine.peer_closed().then_some(0))
+        let read = self.state.lock().read(buf)?;
+        Ok(read.map(|(n, owes_window)| {
+            self.tell_window(host, owes_window);
+            n
+        }))
     }
 
     /// Reads what there is, or keeps the waker.
@@ -353,16 +347,26 @@ impl Flow {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        loop {
-            match self.try_read(host, buf) {
-                Ok(Some(n)) => return Poll::Ready(Ok(n)),
-                Ok(None) => {}
-                Err(e) => return Poll::Ready(Err(e)),
+        let read = wait(cx.waker(), |waiting| {
+            let mut state = self.state.lock();
+            match state.read(buf).transpose() {
+                Some(read) => Poll::Ready(read),
+                None => {
+                    state.readers.insert(waiting);
+                    Poll::Pending
+                }
             }
-            // Something may have come between the two locks; then there is nothing to wait for.
-            if self.poll_readable(cx).is_pending() {
-                return Poll::Pending;
-            }
+        });
+        read.map_ok(|(n, owes_window)| {
+            self.tell_window(host, owes_window);
+            n
+        })
+    }
+
+    /// Tells the peer of the room that a reader has made, if that is much.
+    fn tell_window(self: &Arc<Self>, host: &Host, owes_window: bool) {
+        if owes_window {
+            self.operate(host, |_, _| ());
         }
     }
 

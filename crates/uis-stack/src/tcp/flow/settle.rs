@@ -109,6 +109,14 @@ impl State {
         }
     }
 
+    /// Reads what there is, and says whether the peer should hear of the room; `None` if there is nothing yet.
+    pub(super) fn read(&mut self, buf: &mut [u8]) -> io::Result<Option<(usize, bool)>> {
+        let Some(engine) = &mut self.engine else { return Ok(Some((self.read_leftover(buf, true)?, false))) };
+        let n = engine.read(buf);
+        let is_answer = n > 0 || buf.is_empty() || engine.peer_closed();
+        Ok(is_answer.then(|| (n, n > 0 && !self.full && engine.owes_window())))
+    }
+
     pub(super) fn read_leftover(&mut self, buf: &mut [u8], take: bool) -> io::Result<usize> {
         let n = if take { self.leftover.read(buf) } else { self.leftover.peek(buf) };
         if n == 0 && !buf.is_empty() && self.end != Some(End::PIPE) {
