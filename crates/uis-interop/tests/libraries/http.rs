@@ -155,11 +155,12 @@ async fn http2() {
 async fn a_truncated_body_is_an_error() {
     under_tokio(3, async |lab| {
         let listener = lab.server.listen_tcp(AT).unwrap();
+        let (began, has_begun) = tokio::sync::oneshot::channel();
         let server = tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
             let kept = stream.clone();
             let serving = tokio::spawn(serve(stream, Version::Http1));
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            has_begun.await.unwrap();
             kept.abort();
             assert!(serving.await.unwrap().is_err());
         });
@@ -167,8 +168,10 @@ async fn a_truncated_body_is_an_error() {
         let (mut sender, connection) = client::conn::http1::handshake(io).await.unwrap();
         let connection = tokio::spawn(connection);
         let request = Request::get("/1").header("host", AT).body(Empty::<Bytes>::new()).unwrap();
-        let response = sender.send_request(request).await.unwrap();
-        let error = response.into_body().collect().await.unwrap_err();
+        let mut body = sender.send_request(request).await.unwrap().into_body();
+        body.frame().await.unwrap().unwrap();
+        began.send(()).unwrap();
+        let error = body.collect().await.unwrap_err();
         let mut cause: &dyn std::error::Error = &error;
         while let Some(inner) = cause.source() {
             cause = inner;
