@@ -1,8 +1,7 @@
 //! What a segment does to a connection.
 
-use smoltcp::socket::tcp::{Socket, State};
+use smoltcp::socket::tcp::State;
 use uis_clock::Instant;
-use uis_vnic::Frame;
 
 use super::{Engine, header_len};
 use crate::tcp::cwnd::Cwnd;
@@ -10,7 +9,7 @@ use crate::tcp::device::{Outbox, Wire};
 use crate::tcp::header::{self, Header};
 use crate::tcp::recovery::Action;
 use crate::tcp::seq::Seq;
-use crate::tcp::shield::{self, Continuation, Fix, Verdict};
+use crate::tcp::shield::{self, Fix, Verdict};
 use crate::wire::{self, DiscardReason, Packet, TcpFields, TcpSegment, flags};
 
 impl Engine {
@@ -84,11 +83,7 @@ impl Engine {
             }
             Verdict::Drop => return Err(DiscardReason::Sequence),
         }
-        self.heard = flow_now;
-        if self.unanswered() > 0 {
-            self.answered = Some(self.asked_at);
-        }
-        (self.keepalives, self.window_probes, self.time_outs) = (0, 0, 0);
+        self.on_heard(flow_now);
         if window_was_closed
             && self.shield.peer_window() > 0
             && !self.is_opening()
@@ -104,6 +99,15 @@ impl Engine {
             self.ack_at = Some(flow_now); // a FIN, which is acknowledged at once
         }
         Ok(())
+    }
+
+    /// The peer is there.
+    pub(super) fn on_heard(&mut self, flow_now: Instant) {
+        self.heard = flow_now;
+        if self.unanswered() > 0 {
+            self.answered = Some(self.asked_at);
+        }
+        (self.keepalives, self.window_probes, self.time_outs) = (0, 0, 0);
     }
 
     /// Takes in an acknowledgment without data, of which smoltcp sees what the congestion window allows.
@@ -159,7 +163,7 @@ impl Engine {
     }
 
     /// Whether smoltcp believes in another window than it should.
-    fn hides_window(&self) -> bool {
+    pub(super) fn hides_window(&self) -> bool {
         u32::from(self.desired_window()) << self.shield.peer_scale() != self.fed_window
     }
 
@@ -302,57 +306,6 @@ impl Engine {
             self.note(now, out, sent);
             self.note_smoltcp_window(rcv_nxt);
         }
-    }
-
-    /// Sees to it that what has just arrived is acknowledged: a first segment waits for a second one, and more than one
-    /// is acknowledged at once, as Linux does it (RFC 9293 §3.8.6.3).
-    fn schedule_ack(&mut self, now: Instant) {
-        let now = self.time.flow(now);
-        let unacked = self.rcv_nxt() - self.shield.acked();
-        self.ack_at = match self.ack_at {
-            Some(at) if unacked as usize <= self.shield.peer_mss() => Some(at),
-            None if !self.ack_delay.is_zero() => Some(now + self.ack_delay),
-            _ => Some(now),
-        };
-    }
-
-    /// Takes what smoltcp has received in order.
-    fn collect(&mut self) {
-        let (inbox, socket) = (&mut self.inbox, self.sockets.get_mut::<Socket<'_>>(self.handle));
-        self.ring_use.1 = self.ring_use.1.saturating_add(socket.recv_queue());
-        while socket.recv_queue() > 0 && socket.recv(|bytes| (bytes.len(), inbox.push(bytes))).is_ok() {}
-    }
-
-    /// Takes in a segment that does nothing but continue the stream, as nearly all do, without smoltcp: its packet goes to
-    /// the reader as it is. `Err` gives the packet back, if there is more to it than that.
-    pub(crate) fn input_data(
-        &mut self,
-        now: Instant,
-        segment: &Continuation,
-        frame: Frame,
-        out: &mut Outbox,
-    ) -> Result<(), Frame> {
-        let is_plain = matches!(self.state(), State::Established | State::FinWait1 | State::FinWait2)
-            && self.given <= self.rcv_nxt();
-        let predicted = if is_plain { self.shield.predict(segment, &self.rto, self.rcv_nxt()) } else { None };
-        let Some(is_news) = predicted else { return Err(frame) };
-        let len = segment.payload.len() as u32;
-        self.inbox.push_packet(frame.into_packet(), segment.payload.start, segment.payload.end);
-        self.bypassed = self.bypassed.wrapping_add(len);
-        self.given = self.rcv_nxt();
-        self.heard = self.time.flow(now);
-        (self.keepalives, self.window_probes, self.time_outs) = (0, 0, 0);
-        self.schedule_ack(now);
-        if is_news {
-            let una = self.rto.una();
-            let action = self.on_progress(now, segment.ack);
-            if segment.ack != una || self.hides_window() {
-                let window = self.desired_window();
-                self.feed_forged_ack(now, window, out);
-            }
-            self.act(now, action, out);
-        }
-        Ok(())
     }
 
     /// Feeds smoltcp an empty, in-sequence acknowledgment that says nothing new but the window.

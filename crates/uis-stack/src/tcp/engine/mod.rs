@@ -5,6 +5,7 @@
 
 mod input;
 mod output;
+mod receive;
 mod timers;
 
 use std::net::SocketAddr;
@@ -21,7 +22,6 @@ use crate::tcp::device::{Outbox, Translation, Wire};
 use crate::tcp::flow_time::FlowTime;
 use crate::tcp::inbox::Inbox;
 use crate::tcp::isn;
-use crate::tcp::offer::Offer;
 use crate::tcp::options::Settings;
 use crate::tcp::recovery::Recovery;
 use crate::tcp::rto::Rto;
@@ -255,28 +255,6 @@ impl Engine {
         matches!(self.state(), State::CloseWait | State::LastAck | State::Closing | State::TimeWait)
     }
 
-    /// Copies received bytes to `buf` and takes them off the stream.
-    pub(crate) fn read(&mut self, buf: &mut [u8]) -> usize {
-        let n = self.inbox.read(buf);
-        self.consumed = self.consumed.wrapping_add(n as u32);
-        n
-    }
-
-    /// Copies received bytes to `buf` and leaves them.
-    pub(crate) fn peek(&self, buf: &mut [u8]) -> usize {
-        self.inbox.peek(buf)
-    }
-
-    /// Takes all that waits for the reader, at the end.
-    pub(crate) fn take_received(&mut self) -> Inbox {
-        std::mem::take(&mut self.inbox)
-    }
-
-    /// Bytes that wait for the reader.
-    pub(crate) fn readable(&self) -> usize {
-        self.inbox.len()
-    }
-
     /// Bytes that a writer may hand over now.
     pub(crate) fn writable(&self) -> usize {
         if self.socket().may_send() && !self.fin_wanted {
@@ -326,19 +304,6 @@ impl Engine {
         }
         self.socket_mut().abort();
         self.egress(now, out);
-    }
-
-    /// Whether so much has been read that the peer should hear of the room.
-    pub(crate) fn owes_window(&self) -> bool {
-        let free = self.recv_room().min(usize::from(u16::MAX) << self.shield.our_scale());
-        let offered = self.shield.our_window(self.rcv_nxt()) as usize;
-        let grown = free.saturating_sub(offered);
-        // RFC 9293 §3.8.6.2.2: no small step. A doubling, as Linux has it; or a quarter of all, as FreeBSD does, for a sender far
-        // away has been told how little there was when a whole flight had just arrived.
-        (free / 2 >= offered || grown >= self.recv_capacity / 4)
-            && grown >= self.least_step()
-            && matches!(self.state(), State::Established | State::FinWait1 | State::FinWait2)
-            && self.shield.may_update_window(self.rcv_nxt())
     }
 
     /// How many SYNs were sent without an answer.
@@ -438,22 +403,6 @@ impl Engine {
 
     fn socket_mut(&mut self) -> &mut Socket<'static> {
         self.sockets.get_mut::<Socket<'_>>(self.handle)
-    }
-
-    /// The least by which the offered window may grow (RFC 9293 §3.8.6.2.2).
-    fn least_step(&self) -> usize {
-        self.mss().min(self.recv_capacity / 2)
-    }
-
-    /// For how many more bytes there is room.
-    fn recv_room(&self) -> usize {
-        self.recv_capacity.saturating_sub(self.inbox.len())
-    }
-
-    /// The window to offer now.
-    fn offer(&self) -> Offer {
-        let room = self.rcv_nxt() + self.recv_room() as u32;
-        Offer::new(self.shield.right_edge(), room, self.least_step(), self.shield.our_scale())
     }
 
     /// What smoltcp's segments have to be changed in, once it knows its peer.

@@ -32,13 +32,6 @@ impl Engine {
         false
     }
 
-    /// Acknowledges what went past smoltcp and tells of room, if it is time and that did not go along with data.
-    fn send_due_ack(&mut self, now: Instant, out: &mut Outbox) {
-        if self.ack_is_due(now) || self.owes_window() {
-            self.send_ack(out);
-        }
-    }
-
     /// Lets smoltcp emit what it has, as far as the outbox has room. Says whether it may have more.
     fn pump_smoltcp(&mut self, now: Instant, out: &mut Outbox) -> bool {
         let mut empty = 0;
@@ -78,19 +71,6 @@ impl Engine {
             }
         }
         true
-    }
-
-    /// Whether what has arrived is to be acknowledged now.
-    fn ack_is_due(&self, now: Instant) -> bool {
-        self.ack_at.is_some_and(|at| at <= self.time.flow(now))
-    }
-
-    /// smoltcp has emitted a segment, which offers what is free of its ring. Up to `rcv_nxt` that was empty.
-    pub(super) fn note_smoltcp_window(&mut self, rcv_nxt: Seq) {
-        let scale = self.shield.our_scale();
-        let lost = (1 << scale) - 1; // at most, by the shift
-        let window = ((self.recv_capacity >> scale).min(u16::MAX.into()) << scale).saturating_sub(lost);
-        self.smoltcp_edge = rcv_nxt + window as u32 - self.bypassed;
     }
 
     /// Whether smoltcp is sure to emit nothing before a timer is due. Asking it costs more.

@@ -1,0 +1,135 @@
+//! What has arrived: past smoltcp or through it, for the reader; acknowledged, and made room for.
+
+use smoltcp::socket::tcp::{Socket, State};
+use uis_clock::Instant;
+use uis_vnic::Frame;
+
+use super::Engine;
+use crate::tcp::device::Outbox;
+use crate::tcp::inbox::Inbox;
+use crate::tcp::offer::Offer;
+use crate::tcp::seq::Seq;
+use crate::tcp::shield::Continuation;
+
+impl Engine {
+    /// Takes in a segment that does nothing but continue the stream, as nearly all do, without smoltcp: its packet goes to
+    /// the reader as it is. `Err` gives the packet back, if there is more to it than that.
+    pub(crate) fn input_data(
+        &mut self,
+        now: Instant,
+        segment: &Continuation,
+        frame: Frame,
+        out: &mut Outbox,
+    ) -> Result<(), Frame> {
+        let is_plain = matches!(self.state(), State::Established | State::FinWait1 | State::FinWait2)
+            && self.given <= self.rcv_nxt();
+        let predicted = if is_plain { self.shield.predict(segment, &self.rto, self.rcv_nxt()) } else { None };
+        let Some(is_news) = predicted else { return Err(frame) };
+        let len = segment.payload.len() as u32;
+        self.inbox.push_packet(frame.into_packet(), segment.payload.start, segment.payload.end);
+        self.bypassed = self.bypassed.wrapping_add(len);
+        self.given = self.rcv_nxt();
+        self.on_heard(self.time.flow(now));
+        self.schedule_ack(now);
+        if is_news {
+            let una = self.rto.una();
+            let action = self.on_progress(now, segment.ack);
+            if segment.ack != una || self.hides_window() {
+                let window = self.desired_window();
+                self.feed_forged_ack(now, window, out);
+            }
+            self.act(now, action, out);
+        }
+        Ok(())
+    }
+
+    /// Takes what smoltcp has received in order.
+    pub(super) fn collect(&mut self) {
+        let (inbox, socket) = (&mut self.inbox, self.sockets.get_mut::<Socket<'_>>(self.handle));
+        self.ring_use.1 = self.ring_use.1.saturating_add(socket.recv_queue());
+        while socket.recv_queue() > 0 && socket.recv(|bytes| (bytes.len(), inbox.push(bytes))).is_ok() {}
+    }
+
+    /// Copies received bytes to `buf` and takes them off the stream.
+    pub(crate) fn read(&mut self, buf: &mut [u8]) -> usize {
+        let n = self.inbox.read(buf);
+        self.consumed = self.consumed.wrapping_add(n as u32);
+        n
+    }
+
+    /// Copies received bytes to `buf` and leaves them.
+    pub(crate) fn peek(&self, buf: &mut [u8]) -> usize {
+        self.inbox.peek(buf)
+    }
+
+    /// Takes all that waits for the reader, at the end.
+    pub(crate) fn take_received(&mut self) -> Inbox {
+        std::mem::take(&mut self.inbox)
+    }
+
+    /// Bytes that wait for the reader.
+    pub(crate) fn readable(&self) -> usize {
+        self.inbox.len()
+    }
+
+    /// Whether so much has been read that the peer should hear of the room.
+    pub(crate) fn owes_window(&self) -> bool {
+        let free = self.recv_room().min(usize::from(u16::MAX) << self.shield.our_scale());
+        let offered = self.shield.our_window(self.rcv_nxt()) as usize;
+        let grown = free.saturating_sub(offered);
+        // RFC 9293 §3.8.6.2.2: no small step. A doubling, as Linux has it; or a quarter of all, as FreeBSD does, for a sender far
+        // away has been told how little there was when a whole flight had just arrived.
+        (free / 2 >= offered || grown >= self.recv_capacity / 4)
+            && grown >= self.least_step()
+            && matches!(self.state(), State::Established | State::FinWait1 | State::FinWait2)
+            && self.shield.may_update_window(self.rcv_nxt())
+    }
+
+    /// Sees to it that what has just arrived is acknowledged: a first segment waits for a second one, and more than one
+    /// is acknowledged at once, as Linux does it (RFC 9293 §3.8.6.3).
+    pub(super) fn schedule_ack(&mut self, now: Instant) {
+        let now = self.time.flow(now);
+        let unacked = self.rcv_nxt() - self.shield.acked();
+        self.ack_at = match self.ack_at {
+            Some(at) if unacked as usize <= self.shield.peer_mss() => Some(at),
+            None if !self.ack_delay.is_zero() => Some(now + self.ack_delay),
+            _ => Some(now),
+        };
+    }
+
+    /// Whether what has arrived is to be acknowledged now.
+    pub(super) fn ack_is_due(&self, now: Instant) -> bool {
+        self.ack_at.is_some_and(|at| at <= self.time.flow(now))
+    }
+
+    /// Acknowledges what went past smoltcp and tells of room, if it is time and that did not go along with data.
+    pub(super) fn send_due_ack(&mut self, now: Instant, out: &mut Outbox) {
+        if self.ack_is_due(now) || self.owes_window() {
+            self.send_ack(out);
+        }
+    }
+
+    /// smoltcp has emitted a segment, which offers what is free of its ring. Up to `rcv_nxt` that was empty.
+    pub(super) fn note_smoltcp_window(&mut self, rcv_nxt: Seq) {
+        let scale = self.shield.our_scale();
+        let lost = (1 << scale) - 1; // at most, by the shift
+        let window = ((self.recv_capacity >> scale).min(u16::MAX.into()) << scale).saturating_sub(lost);
+        self.smoltcp_edge = rcv_nxt + window as u32 - self.bypassed;
+    }
+
+    /// The window to offer now.
+    pub(super) fn offer(&self) -> Offer {
+        let room = self.rcv_nxt() + self.recv_room() as u32;
+        Offer::new(self.shield.right_edge(), room, self.least_step(), self.shield.our_scale())
+    }
+
+    /// For how many more bytes there is room.
+    pub(super) fn recv_room(&self) -> usize {
+        self.recv_capacity.saturating_sub(self.inbox.len())
+    }
+
+    /// The least by which the offered window may grow (RFC 9293 §3.8.6.2.2).
+    pub(super) fn least_step(&self) -> usize {
+        self.mss().min(self.recv_capacity / 2)
+    }
+}
