@@ -86,6 +86,23 @@ fn selective_acknowledgments_name_what_came_last() {
 }
 
 #[test]
+fn selective_acknowledgments_are_right_far_into_a_stream() {
+    // RFC 2018 §3: the edges of a block are sequence numbers, whatever came in order before, and a block lies behind
+    // what is acknowledged, or it would tell of a duplicate (RFC 2883 §4).
+    script(|s| {
+        s.established("<mss 1460,sackOK>");
+        for n in [0, 1000, 2000] {
+            s.inject(format!(". {}:{} ack 1", n + 1, n + 1001));
+            s.read(1000);
+            s.after(ms(10));
+            s.drain();
+            s.inject(format!(". {}:{} ack 1", n + 1101, n + 1201));
+            s.expect(format!(". 1 ack {} <sack {}:{}>", n + 1001, n + 1101, n + 1201));
+        }
+    });
+}
+
+#[test]
 fn a_hole_may_be_filled_byte_by_byte() {
     script(|s| {
         s.established("<mss 1460>");

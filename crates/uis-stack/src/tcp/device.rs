@@ -100,6 +100,29 @@ impl Translation {
         if !header.has(flags::SYN | flags::RST) {
             tcp[14..16].copy_from_slice(&self.offer.field(ack).to_be_bytes());
         }
+        if !header.has(flags::SYN) {
+            let end = usize::from(tcp[12] >> 4) * 4;
+            self.shift_sack_blocks(&mut tcp[TCP_HEADER..end]);
+        }
+    }
+
+    /// The edges of SACK blocks are sequence numbers of the peer's, as the acknowledgment is (RFC 2018 §3).
+    fn shift_sack_blocks(&self, options: &mut [u8]) {
+        let mut rest = options;
+        while let [kind, len, ..] = *rest {
+            let len = match kind {
+                0 => return,
+                1 => 1,
+                _ => usize::from(len).clamp(2, rest.len()),
+            };
+            let (option, others) = rest.split_at_mut(len);
+            if kind == 5 {
+                for edge in option[2..].as_chunks_mut::<4>().0 {
+                    *edge = u32::from_be_bytes(*edge).wrapping_add(self.bypassed).to_be_bytes();
+                }
+            }
+            rest = others;
+        }
     }
 }
 
