@@ -3,7 +3,6 @@
 mod common;
 
 use std::io;
-use std::pin::pin;
 use std::thread;
 
 use common::*;
@@ -281,13 +280,14 @@ mod tokio_clock {
         let internet = internet();
         let client = internet.new_stack(MTU_ETHERNET, [ip("10.0.0.2")]).unwrap();
         let start = tokio::time::Instant::now();
-        let mut dial = pin!(client.dial_tcp("10.0.0.1:80"));
+        let mut dial = std::pin::pin!(client.dial_tcp("10.0.0.1:80"));
         assert_eq!(kind(dial.as_mut().await), io::ErrorKind::TimedOut);
         assert_eq!(start.elapsed().as_secs(), 127);
     }
 }
 
 /// A connection with data under way that nobody delivers, and so with timers armed; made on `runtime`.
+#[cfg(feature = "tokio")]
 fn unfinished(runtime: &tokio::runtime::Runtime) -> (Internet, [Stack; 2], [TcpStream; 2]) {
     runtime.block_on(async {
         let internet = Internet::builder().clock(TokioClock::new()).build();
@@ -299,10 +299,12 @@ fn unfinished(runtime: &tokio::runtime::Runtime) -> (Internet, [Stack; 2], [TcpS
     })
 }
 
+#[cfg(feature = "tokio")]
 fn paused() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
 }
 
+#[cfg(feature = "tokio")]
 #[test]
 fn the_last_handle_may_be_dropped_on_another_runtime_or_on_none() {
     for place in ["the same", "another", "a thread without one", "one of another kind"] {
@@ -323,6 +325,7 @@ fn the_last_handle_may_be_dropped_on_another_runtime_or_on_none() {
     }
 }
 
+#[cfg(feature = "tokio")]
 #[test]
 fn handles_may_outlive_the_runtime_and_be_dropped_on_another() {
     for inside in [false, true] {
