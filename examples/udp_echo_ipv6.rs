@@ -29,7 +29,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let in_flight = internet.in_flight();
     let route = async {
         while let Some(frame) = in_flight.recv().await {
-            println!("{} bytes from {:?} to {:?}", frame.len(), frame.src(), frame.dst());
+            if let (Some(src), Some(dst)) = (frame.src(), frame.dst()) {
+                println!("{} bytes from {src} to {dst}", frame.len());
+            }
             trace.dump(frame.packet());
             if let Err(undelivered) = internet.deliver(frame) {
                 println!("not delivered: {}", undelivered.reason());

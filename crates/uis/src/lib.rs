@@ -259,6 +259,8 @@
 //!   [`Simulation`], which says who waits for what.
 //! - *A changed packet does not arrive*: its checksum is wrong, and the receiver has counted that in
 //!   [`Stack::stats`]. For a change that is to be believed there is [`Frame::fix_checksums`].
+//! - *`frame` cannot be moved because it is borrowed*: a parsed packet still looks at it. Parse in a function that returns
+//!   what you want to know, as `reset` does above, or `drop` what was parsed before the frame is delivered.
 //! - *`write_all` is ambiguous*: the traits of futures and of tokio are both imported. Import one.
 //!
 //! # Features

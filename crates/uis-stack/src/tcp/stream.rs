@@ -205,6 +205,9 @@ impl TcpStream {
 
     /// Splits the stream into halves that can be moved to different tasks. Dropping the write half sends the FIN, as
     /// tokio's does, also when there are other handles of this stream.
+    ///
+    /// There is no `split` that borrows: to read and write at once, take a clone of the stream.
+    #[doc(alias = "split")]
     #[must_use]
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         (OwnedReadHalf::new(self.clone()), OwnedWriteHalf::new(self))
