@@ -1,5 +1,6 @@
 //! What became of every frame.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use uis_vnic::{DropReason, Frame, Undelivered, WeakVnic};
@@ -16,6 +17,8 @@ const REASONS: usize = DropReason::ALL.len();
 ///
 /// Frames made by hand, which nobody sent, are counted apart, in `injected` and `injected_dropped`.
 ///
+/// Printed with `{:?}`, it names the reasons for which something was dropped.
+///
 /// ```
 /// use uis_internet::Internet;
 ///
@@ -24,7 +27,7 @@ const REASONS: usize = DropReason::ALL.len();
 /// assert_eq!(before, Default::default());
 /// assert_eq!(before.sent, before.delivered + before.dropped_total() + before.queued + before.held);
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InternetStats {
     /// Frames that Vnics sent and that were taken: into the queue, or, after a close, to be dropped at once.
@@ -81,6 +84,19 @@ impl InternetStats {
     }
 }
 
+impl fmt::Debug for InternetStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut s = f.debug_struct("InternetStats");
+        s.field("sent", &self.sent).field("delivered", &self.delivered).field("refused", &self.refused);
+        s.field("queued", &self.queued).field("held", &self.held);
+        s.field("injected", &self.injected).field("injected_dropped", &self.injected_dropped);
+        for &why in DropReason::ALL.iter().filter(|&&why| self.dropped(why) > 0) {
+            s.field(&format!("dropped: {why}"), &self.dropped(why));
+        }
+        s.finish()
+    }
+}
+
 /// The counters of what is done without the queue's lock.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -120,5 +136,21 @@ impl Counters {
         for (value, counter) in stats.dropped.iter_mut().zip(&self.dropped) {
             *value = counter.load(Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_dropped_is_printed_by_reason() {
+        let counters = Counters::default();
+        counters.dropped(true, DropReason::NoRoute, 3);
+        let mut stats = InternetStats::default();
+        assert!(format!("{stats:?}").ends_with("injected_dropped: 0 }"), "{stats:?}");
+        counters.read_into(&mut stats);
+        let text = format!("{stats:?}");
+        assert!(text.ends_with("injected_dropped: 0, dropped: no route to its destination: 3 }"), "{text}");
     }
 }
