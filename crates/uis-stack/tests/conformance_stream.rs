@@ -103,6 +103,29 @@ fn selective_acknowledgments_are_right_far_into_a_stream() {
 }
 
 #[test]
+fn what_is_far_away_does_not_hide_a_hole() {
+    // The second is as far ahead of the first as that is of the stream, and so looks like something old.
+    script(|s| {
+        s.established("<mss 1460>");
+        s.write(10);
+        s.expect(". 1:11 ack 1");
+        s.inject(". 1 ack 11");
+        s.inject(". 101:201 ack 1"); // sent before that
+        s.expect(". 11 ack 1");
+        let far = (1i64 << 31) - 200;
+        for n in [1, 2] {
+            s.inject(format!(". {}:{} ack 11", n * far, n * far + 10));
+        }
+        s.drain();
+        s.inject(". 1:51 ack 11");
+        s.inject(". 51:101 ack 11");
+        s.read(200);
+        s.after(ms(10));
+        assert_eq!(s.drain().last().and_then(|s| s.ack), Some(201));
+    });
+}
+
+#[test]
 fn a_hole_may_be_filled_byte_by_byte() {
     script(|s| {
         s.established("<mss 1460>");

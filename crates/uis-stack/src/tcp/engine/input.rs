@@ -23,9 +23,6 @@ impl Engine {
     ) -> Result<(), DiscardReason> {
         let state = self.state();
         let flow_now = self.time.flow(now);
-        if !seg.payload.is_empty() {
-            self.given = self.given.max(Seq(seg.seq) + seg.payload.len() as u32);
-        }
         let window_was_closed = self.shield.peer_window() == 0;
         let mut ack_after = false;
         let limit = self.smoltcp_edge + self.bypassed;
@@ -232,11 +229,24 @@ impl Engine {
             let syn = wire::syn_with_mss(packet, seg, u16::MAX);
             self.feed_bytes(now, &syn, out);
             uis_vnic::buffer::give(syn);
-        } else if seg.bare {
+            return;
+        }
+        self.give(Seq(seg.seq), seg.payload.len() as u32);
+        if seg.bare {
             self.feed_bytes(now, packet.bytes, out);
         } else {
             self.feed_bytes(now, &wire::strip_extensions(packet, seg), out);
         }
+    }
+
+    /// smoltcp is given data, of which it takes what is in its window.
+    fn give(&mut self, start: Seq, len: u32) {
+        if len == 0 {
+            return;
+        }
+        let end = (start + len).min(self.smoltcp_edge + self.bypassed);
+        self.ring_use.1 = self.ring_use.1.saturating_add(end.since(self.given) as usize);
+        self.given = self.given.max(end);
     }
 
     /// Feeds a copy of the segment with changes.
@@ -248,6 +258,7 @@ impl Engine {
         fix: &Fix,
         out: &mut Outbox,
     ) {
+        self.give(Seq(seg.seq) + fix.skip, fix.len);
         let header_len = wire::IPV4_HEADER + if self.local.is_ipv4() { 0 } else { 20 };
         let fixed = if seg.bare {
             shield::rewritten(packet.bytes, header_len, seg.header_len, fix)

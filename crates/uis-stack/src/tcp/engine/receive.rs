@@ -46,7 +46,6 @@ impl Engine {
     /// Takes what smoltcp has received in order.
     pub(super) fn collect(&mut self) {
         let (inbox, socket) = (&mut self.inbox, self.sockets.get_mut::<Socket<'_>>(self.handle));
-        self.ring_use.1 = self.ring_use.1.saturating_add(socket.recv_queue());
         while socket.recv_queue() > 0 && socket.recv(|bytes| (bytes.len(), inbox.push(bytes))).is_ok() {}
     }
 
