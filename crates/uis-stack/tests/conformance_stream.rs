@@ -126,6 +126,21 @@ fn what_is_far_away_does_not_hide_a_hole() {
 }
 
 #[test]
+fn every_second_segment_is_acknowledged_though_the_peer_takes_longer_ones() {
+    // RFC 9293 §3.8.6.3: full-sized is what the receiver takes.
+    script(|s| {
+        s.established("<mss 8960>");
+        for n in 0..5 {
+            s.inject(format!(". {}:{} ack 1", 1 + 2800 * n, 1401 + 2800 * n));
+            s.expect_none();
+            s.inject(format!(". {}:{} ack 1", 1401 + 2800 * n, 2801 + 2800 * n));
+            s.expect(format!(". 1 ack {}", 2801 + 2800 * n));
+        }
+        s.read(14_000);
+    });
+}
+
+#[test]
 fn a_hole_may_be_filled_byte_by_byte() {
     script(|s| {
         s.established("<mss 1460>");

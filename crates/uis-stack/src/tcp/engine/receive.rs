@@ -90,7 +90,7 @@ impl Engine {
         let now = self.time.flow(now);
         let unacked = self.rcv_nxt() - self.shield.acked();
         self.ack_at = match self.ack_at {
-            Some(at) if unacked as usize <= self.shield.peer_mss() => Some(at),
+            Some(at) if unacked as usize <= self.mss() => Some(at),
             None if !self.ack_delay.is_zero() => Some(now + self.ack_delay),
             _ => Some(now),
         };
