@@ -141,6 +141,29 @@ fn every_second_segment_is_acknowledged_though_the_peer_takes_longer_ones() {
 }
 
 #[test]
+fn what_was_offered_once_is_taken() {
+    // RFC 7323 §2.4: the end of a window moves back for want of digits, but what is before an earlier end is in the window.
+    Setup::default().buffers(1 << 20, 1 << 20).run(|s| {
+        s.established("<mss 1460,wscale 7>");
+        let (scale, len, mut next, mut told, mut end) = (5, 1399, 1, 0, 0);
+        while next + len < 1 << 20 {
+            s.inject(format!(". {next}:{} ack 1", next + len));
+            next += len;
+            for ack in s.drain() {
+                told = ack.ack.unwrap_or(0) + (i64::from(ack.win.unwrap_or(0)) << scale);
+                end = end.max(told);
+            }
+        }
+        assert!(told < end, "the length is no multiple of what a window can say");
+        s.inject(format!(". {next}:{end} ack 1"));
+        s.after(ms(10));
+        assert_eq!(s.drain().last().and_then(|ack| ack.ack), Some(end));
+        s.read(end as usize - 1);
+        s.drain();
+    });
+}
+
+#[test]
 fn a_hole_may_be_filled_byte_by_byte() {
     script(|s| {
         s.established("<mss 1460>");

@@ -96,6 +96,8 @@ pub(crate) struct Shield {
     /// What we acknowledged last, and the window that we offered beyond it.
     acked: Seq,
     offered: u32,
+    /// The furthest end of a window that was offered.
+    edge: Seq,
     /// Whether a SYN offered it, which cannot say more than 65,535.
     offered_by_syn: bool,
     /// Whether the last segment that told a window told another one.
@@ -188,6 +190,7 @@ impl Shield {
         self.max_window = u32::from(syn.window);
         (self.wl1, self.wl2) = (Seq(syn.seq), Seq(syn.ack));
         self.acked = Seq(syn.seq); // not acknowledged yet
+        self.edge = self.acked + self.offered;
     }
 
     /// smoltcp has sent this segment.
@@ -200,6 +203,9 @@ impl Shield {
         self.offered_by_syn = sent.has(flags::SYN);
         if sent.has(flags::ACK) {
             self.acked = sent.ack;
+        }
+        if self.irs.is_some() {
+            self.edge = self.edge.max(self.acked + self.offered);
         }
     }
 
@@ -336,13 +342,14 @@ impl Shield {
     }
 
     /// Whether the window that we offered last ends here.
-    pub(crate) fn is_right_edge(&self, seq: Seq) -> bool {
+    fn is_right_edge(&self, seq: Seq) -> bool {
         seq == self.right_edge()
     }
 
-    /// Where the window ends that we offered last.
+    /// Where the window ends. One that is shifted cannot be told exactly, so what is told may end a little before what was
+    /// told earlier: that still counts (RFC 7323 §2.4).
     pub(crate) fn right_edge(&self) -> Seq {
-        self.acked + self.offered
+        self.edge
     }
 
     /// Takes the SYN|ACK of a simultaneous open.
