@@ -74,6 +74,7 @@ impl Recovery {
     pub(crate) fn on_progress(&mut self, now: Instant, una: Seq, nxt: Seq) -> Action {
         self.quiet_since = (una != nxt).then_some(now);
         self.probed = false;
+        self.past = self.past.max(una); // so that it is never too far behind to be compared
         match self.until {
             Some(until) if una < until => {
                 self.duplicates = 0;
@@ -179,6 +180,18 @@ mod tests {
         }
         recovery.on_progress(at(1), UNA + 9000, UNA + 12_000);
         let last = (0..3).map(|_| recovery.on_duplicate(UNA + 9000, UNA + 12_000)).last();
+        assert_eq!(last, Some(Action::Enter));
+    }
+
+    #[test]
+    fn a_loss_shows_however_much_went_well_before() {
+        let mut recovery = recovery();
+        let mut una = UNA;
+        for _ in 0..5 {
+            una = una + (1 << 29);
+            recovery.on_progress(at(1), una, una + 9000);
+        }
+        let last = (0..3).map(|_| recovery.on_duplicate(una, una + 9000)).last();
         assert_eq!(last, Some(Action::Enter));
     }
 
