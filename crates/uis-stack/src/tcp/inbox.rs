@@ -9,6 +9,8 @@ use uis_vnic::buffer;
 
 /// What little segments are gathered in.
 const CHUNK: usize = 2048;
+/// What they are gathered in where other ones come in between.
+const LITTLE: usize = 256;
 
 /// The received part of a stream, from the next byte that the reader gets on.
 #[derive(Debug, Default)]
@@ -38,10 +40,10 @@ impl Inbox {
 
     /// Appends the bytes of `packet` from `start` up to `end`.
     ///
-    /// The packet is kept if they fill at least half of its buffer. Else they are copied: so what waits takes about twice
-    /// its length of memory at most, whatever the size of the segments.
+    /// The packet is kept if they are not few and fill at least half of its buffer. Else they are copied. So what waits takes
+    /// four times its length of memory at most, whatever the sizes of the segments are, and in whatever order they come.
     pub(crate) fn push_packet(&mut self, mut packet: Vec<u8>, start: usize, end: usize) {
-        if (end - start) * 2 < packet.capacity() {
+        if end - start < LITTLE || (end - start) * 2 < packet.capacity() {
             self.push(&packet[start..end]);
             return buffer::give(packet);
         }
@@ -53,15 +55,19 @@ impl Inbox {
     /// Appends a copy of `bytes`.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.len += bytes.len();
-        let waits = !self.chunks.is_empty();
+        let before = self.chunks.back().map(|last| last.bytes().len());
         match self.chunks.back_mut() {
             _ if bytes.is_empty() => {}
             Some(last) if last.buffer.capacity() - last.buffer.len() >= bytes.len() => {
                 last.buffer.extend_from_slice(bytes);
             }
             _ => {
-                // A lone one is read soon; where they gather there is room for more.
-                let mut gathered = buffer::take(if waits { bytes.len().max(CHUNK) } else { bytes.len() });
+                let mut gathered = match before {
+                    None => buffer::take(bytes.len()), // a lone one is read soon
+                    // There is room for more than this one, but no more than what is before it accounts for.
+                    Some(before) if before >= CHUNK / 2 => buffer::take(bytes.len().max(CHUNK)),
+                    Some(_) => Vec::with_capacity(bytes.len().max(LITTLE)),
+                };
                 gathered.clear();
                 gathered.extend_from_slice(bytes);
                 self.chunks.push_back(Chunk { buffer: gathered, start: 0 });
@@ -151,6 +157,20 @@ mod tests {
         }
         let held: usize = inbox.chunks.iter().map(|chunk| chunk.buffer.capacity()).sum();
         assert!(held <= 2 * 100_000, "{held} bytes for 100,000");
+        // Nor do those between which longer ones come.
+        for long in [41, 255, 256, 300, 1000, 1024, 1460] {
+            for capacity in [long + 40, 2 * long] {
+                let mut inbox = Inbox::default();
+                for _ in 0..1000 {
+                    let mut packet = Vec::with_capacity(capacity.max(long + 40));
+                    packet.resize(long + 40, 0);
+                    inbox.push_packet(packet, 40, 40 + long);
+                    inbox.push_packet(buffer::take(41), 40, 41);
+                }
+                let held: usize = inbox.chunks.iter().map(|chunk| chunk.buffer.capacity() + 48).sum();
+                assert!(held <= 4 * inbox.len() + 4096, "{held} bytes for {} in {long}s", inbox.len());
+            }
+        }
         // Nor does a packet in a buffer that is much too large.
         inbox.push_packet(Vec::with_capacity(1 << 20), 0, 0);
         assert!(inbox.chunks.iter().all(|chunk| chunk.buffer.capacity() < 1 << 20));
