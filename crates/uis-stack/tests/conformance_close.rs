@@ -243,6 +243,20 @@ fn aborting_resets() {
 }
 
 #[test]
+fn a_reset_after_a_time_out_is_in_the_window() {
+    // RFC 9293 §3.10.5: with SND.NXT. The acknowledgments may be all that was lost, and then a lower number is an old one.
+    script(|s| {
+        s.established("<mss 1000>");
+        s.write(3000);
+        s.drain();
+        s.after(ms(300));
+        assert_eq!(s.drain().last().map(|again| again.end()), Some(1001));
+        s.abort();
+        s.expect("R 3001 ack 1");
+    });
+}
+
+#[test]
 fn throwing_away_what_was_received_resets() {
     // RFC 2525 §2.17, RFC 1122 §4.2.2.13.
     script(|s| {

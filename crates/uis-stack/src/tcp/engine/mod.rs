@@ -27,7 +27,7 @@ use crate::tcp::recovery::Recovery;
 use crate::tcp::rto::Rto;
 use crate::tcp::seq::Seq;
 use crate::tcp::shield::Shield;
-use crate::wire;
+use crate::wire::{self, flags};
 
 /// What a writer is given at first, before a round trip is known to be long enough to need more.
 const SEND_LIMIT: usize = 64 << 10;
@@ -298,12 +298,13 @@ impl Engine {
     }
 
     /// Ends the connection, with a RST if the peer knows of it.
-    pub(crate) fn abort(&mut self, now: Instant, out: &mut Outbox) {
+    pub(crate) fn abort(&mut self, out: &mut Outbox) {
         if matches!(self.state(), State::Listen | State::SynSent | State::Closed) {
             return;
         }
         self.socket_mut().abort();
-        self.egress(now, out);
+        // RFC 9293 §3.10.5: with SND.NXT. After a time-out smoltcp has gone back, and the peer would take its RST for old.
+        self.emit_own(out, self.rto.nxt(), flags::RST | flags::ACK);
     }
 
     /// How many SYNs were sent without an answer.

@@ -233,7 +233,7 @@ impl Flow {
             } else if state.orphan && !seg.payload.is_empty() {
                 // RFC 9293 §3.6.1: nobody will read it, and the peer should know.
                 host.stats.discard(DiscardReason::Orphan);
-                state.abort(now, End::ABORTED);
+                state.abort(End::ABORTED);
             }
             true
         })
@@ -265,14 +265,14 @@ impl Flow {
             if let Some((until, end)) = state.give_up
                 && until <= now
             {
-                return state.abort(now, end);
+                return state.abort(end);
             }
             if state.full {
                 return;
             }
             let State { engine: Some(engine), outbox, .. } = state else { return };
             if outbox.has_room() && engine.on_timer(now, path_busy, outbox).is_err() {
-                state.abort(now, End::TIMED_OUT);
+                state.abort(End::TIMED_OUT);
             }
         });
     }
@@ -462,7 +462,7 @@ impl Flow {
 
     /// Ends the connection at once, with a RST.
     pub(crate) fn abort(self: &Arc<Self>, host: &Host, end: End) {
-        self.operate(host, |state, now| state.abort(now, end));
+        self.operate(host, |state, _| state.abort(end));
     }
 
     /// Nobody holds the flow any more. It closes in the background, as a kernel's would.
@@ -473,7 +473,7 @@ impl Flow {
             let Some(engine) = &mut state.engine else { return };
             // RFC 1122 §4.2.2.13: throwing away received data shows in a RST, and so does a linger time of 0.
             if engine.readable() > 0 || state.linger == Some(Duration::ZERO) || engine.is_opening() {
-                return state.abort(now, End::ABORTED);
+                return state.abort(End::ABORTED);
             }
             engine.close_send();
             state.give_up = Some((now + host.config.orphan_timeout, End::TIMED_OUT));

@@ -102,9 +102,9 @@ impl State {
     }
 
     /// Ends the connection with a RST, and with this for its users.
-    pub(super) fn abort(&mut self, now: Instant, end: End) {
+    pub(super) fn abort(&mut self, end: End) {
         if let Some(engine) = &mut self.engine {
-            engine.abort(now, &mut self.outbox);
+            engine.abort(&mut self.outbox);
             self.finish(end);
         }
     }
