@@ -129,6 +129,7 @@ impl Engine {
 
     /// The least by which the offered window may grow (RFC 9293 §3.8.6.2.2).
     pub(super) fn least_step(&self) -> usize {
-        self.mss().min(self.recv_capacity / 2)
+        let told = 1 << self.shield.our_scale(); // less cannot be said
+        self.mss().min(self.recv_capacity / 2).max(told)
     }
 }
