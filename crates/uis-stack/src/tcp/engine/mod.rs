@@ -230,6 +230,7 @@ impl Engine {
     /// counted of duplicate acknowledgments then, so one that has seen any is not used again.
     pub(crate) fn into_spare(mut self: Box<Self>) -> Option<Box<Self>> {
         self.socket_mut().abort();
+        self.take_received(); // which nobody has read, and nobody will
         (!self.duplicates).then_some(self)
     }
 
@@ -339,7 +340,7 @@ impl Engine {
     /// What is left of the window that the peer was offered, or is about to be.
     pub(crate) fn our_window(&self) -> usize {
         if self.owes_window() {
-            self.socket().recv_capacity() - self.socket().recv_queue()
+            self.recv_room().min(usize::from(u16::MAX) << self.shield.our_scale())
         } else {
             self.shield.our_window(self.rcv_nxt()) as usize
         }
