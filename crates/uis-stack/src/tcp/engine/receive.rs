@@ -133,3 +133,21 @@ impl Engine {
         self.mss().min(self.recv_capacity / 2).max(told)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StackConfig;
+    use crate::tcp::engine::Setup;
+
+    #[test]
+    fn a_spare_keeps_nothing_that_nobody_has_read() {
+        let [local, remote] = ["10.0.0.1:80", "10.0.0.2:5000"].map(|end| end.parse().expect("an address"));
+        let config = StackConfig::small();
+        let setup = Setup { local, remote, isn: 1, mtu: 1500, now: Instant::ZERO, config: &config };
+        let mut engine = Engine::accept(setup, None);
+        engine.inbox.push(&[7; 1000]);
+        let spare = engine.into_spare().expect("its socket has seen no duplicates");
+        assert_eq!(spare.readable(), 0);
+    }
+}
