@@ -82,6 +82,47 @@ fn a_megabyte_each_way() {
 }
 
 #[test]
+fn halves_read_and_write_without_waiting() {
+    let (clock, server, client) = pair(StackConfig::default());
+    clock.block_on(async {
+        let (a, b) = connected(&server, &client, "10.0.0.1:80").await.unwrap();
+        let ((read, _a_write), (_b_read, write)) = (a.into_split(), b.into_split());
+        let data = noise(4 << 20); // more than there is room for anywhere
+        let mut buf = vec![0; 10_000];
+        assert_eq!(read.try_read(&mut buf).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let sending = async {
+            let (mut written, mut waits) = (0, 0);
+            while written < data.len() {
+                write.writable().await.unwrap();
+                match write.try_write(&data[written..]) {
+                    Ok(n) => written += n,
+                    Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+                }
+                waits += 1;
+            }
+            assert_eq!(write.as_ref().peer_addr().unwrap(), read.local_addr().unwrap());
+            drop(write);
+            waits
+        };
+        let receiving = async {
+            let mut got = Vec::new();
+            loop {
+                read.readable().await.unwrap();
+                let peeked = read.peek(&mut buf).await.unwrap();
+                assert!(data[got.len()..].starts_with(&buf[..peeked]));
+                match read.try_read(&mut buf).unwrap() {
+                    0 => break got,
+                    n => got.extend_from_slice(&buf[..n]),
+                }
+            }
+        };
+        let (waits, got) = zip(sending, receiving).await;
+        assert!(got == data && waits > 4, "{} bytes, {waits} writes", got.len());
+        assert_eq!(read.as_ref().try_read(&mut buf).unwrap(), 0);
+    });
+}
+
+#[test]
 fn half_close_and_then_the_other_half() {
     let (clock, server, client) = pair(StackConfig::default());
     clock.block_on(async {

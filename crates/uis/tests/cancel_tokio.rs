@@ -26,6 +26,7 @@ fn reads_peeks_writes_and_shutdowns_of_halves() {
                             written += n.unwrap();
                         }
                         cancel_after(k, b.flush()).await;
+                        cancel_after(k, b.writable()).await;
                         let rest = &data[written..data.len().min(written + 700)];
                         written += b.write(rest).await.unwrap();
                     }
@@ -35,6 +36,7 @@ fn reads_peeks_writes_and_shutdowns_of_halves() {
                 let reading = async {
                     let (mut got, mut buf) = (Vec::new(), [0; 900]);
                     loop {
+                        cancel_after(k, a.readable()).await;
                         if let Some(n) = cancel_after(k, a.peek(&mut buf)).await {
                             assert!(data[got.len()..].starts_with(&buf[..n.unwrap()]));
                         }

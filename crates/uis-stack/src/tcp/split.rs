@@ -10,13 +10,17 @@ use futures_io::{AsyncRead, AsyncWrite};
 
 use super::stream::TcpStream;
 
-/// The half of a [`TcpStream`] that reads.
+/// The half of a [`TcpStream`] that reads: what [`TcpStream::into_split`] gives.
+///
+/// It implements `AsyncRead` of [`futures_io`], and that of tokio with the feature `tokio`.
 #[derive(Debug)]
 pub struct OwnedReadHalf {
     stream: TcpStream,
 }
 
-/// The half of a [`TcpStream`] that writes. Dropping it sends the FIN.
+/// The half of a [`TcpStream`] that writes: what [`TcpStream::into_split`] gives.
+///
+/// It implements `AsyncWrite` of [`futures_io`], and that of tokio with the feature `tokio`. Dropping it sends the FIN.
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
     stream: TcpStream,
@@ -41,6 +45,45 @@ impl OwnedReadHalf {
     /// Those of [`TcpStream::peek`].
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.stream.peek(buf).await
+    }
+
+    /// Waits until [`try_read`](Self::try_read) would not say `WouldBlock`. Cancel safe.
+    ///
+    /// ```
+    /// # futures_lite::future::block_on(async {
+    /// # use uis_stack::{Stack, TcpListener, TcpStream};
+    /// # let (a, _b) = uis_vnic::Vnic::pair(1500, uis_clock::SystemClock::new())?;
+    /// # let stack = Stack::new(a, ["10.0.0.1".parse().unwrap()])?;
+    /// # let listener = TcpListener::bind(&stack, "10.0.0.1:80")?;
+    /// # let client = TcpStream::connect(&stack, "10.0.0.1:80").await?;
+    /// # let (server, _) = listener.accept().await?;
+    /// let (reader, _) = client.into_split();
+    /// let (_, writer) = server.into_split();
+    ///
+    /// writer.writable().await?;
+    /// assert_eq!(writer.try_write(b"hello")?, 5);
+    ///
+    /// let mut buf = [0; 16];
+    /// reader.readable().await?;
+    /// assert_eq!(reader.try_read(&mut buf)?, 5);
+    /// assert_eq!(reader.try_read(&mut buf).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TcpStream::readable`].
+    pub async fn readable(&self) -> io::Result<()> {
+        self.stream.readable().await
+    }
+
+    /// Reads what there is, without waiting. 0 is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TcpStream::try_read`].
+    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.stream.try_read(buf)
     }
 
     /// The address of the other end.
@@ -91,6 +134,25 @@ impl OwnedWriteHalf {
         self.forgotten = true;
     }
 
+    /// Waits until [`try_write`](Self::try_write) would not say `WouldBlock`. Cancel safe. There is an example at
+    /// [`OwnedReadHalf::readable`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TcpStream::writable`].
+    pub async fn writable(&self) -> io::Result<()> {
+        self.stream.writable().await
+    }
+
+    /// Writes as much as there is room for, without waiting, and says how much that was.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TcpStream::try_write`].
+    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.stream.try_write(buf)
+    }
+
     /// The address of the other end.
     ///
     /// # Errors
@@ -107,6 +169,18 @@ impl OwnedWriteHalf {
     /// Those of [`TcpStream::local_addr`].
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.stream.local_addr()
+    }
+}
+
+impl AsRef<TcpStream> for OwnedReadHalf {
+    fn as_ref(&self) -> &TcpStream {
+        &self.stream
+    }
+}
+
+impl AsRef<TcpStream> for OwnedWriteHalf {
+    fn as_ref(&self) -> &TcpStream {
+        &self.stream
     }
 }
 
