@@ -110,14 +110,14 @@ impl Host {
                 self.open(key, isn, &backlog, now, packet, seg);
             }
             (Reply::Silence, _) => {}
-            (Reply::Ack { seq, ack } | Reply::Reopen { seq, ack, .. }, _) => {
+            (Reply::Ack(standing) | Reply::Reopen { standing, .. }, _) => {
                 let fields = TcpFields {
                     src: key.local,
                     dst: key.remote,
-                    seq: seq.0,
-                    ack: Some(ack.0),
+                    seq: standing.seq.0,
+                    ack: Some(standing.ack.0),
                     flags: flags::ACK,
-                    window: 0,
+                    window: standing.window,
                     hop_limit: self.config.ttl,
                 };
                 self.send_or_drop(wire::tcp(&fields, &[]), packet.src);

@@ -76,6 +76,33 @@ fn a_closed_window_lets_acknowledgments_in() {
 }
 
 #[test]
+fn time_wait_keeps_the_window_that_was_offered() {
+    // RFC 9293 §3.8.6: the right edge does not move to the left. Linux and FreeBSD remember the window, too.
+    for (buffer, options, window) in [
+        (10_000, "<mss 1460>", 9_899),
+        (1 << 20, "<mss 1460>", 65_535),
+        (1 << 20, "<mss 1460,wscale 7>", 32_764),
+    ] {
+        Setup::config(|config| config.recv_buffer(buffer)).run(|s| {
+            s.established(options);
+            s.close();
+            s.expect("F 1 ack 1");
+            s.inject("F 1:101 ack 2");
+            s.expect(format!(". 2 ack 102 win {window}"));
+            assert_eq!(s.stack().stats().time_wait, 1);
+            for late in ["F 1:101 ack 2", ". 1:101 ack 2", "S 0"] {
+                s.inject(late);
+                s.expect(format!(". 2 ack 102 win {window}"));
+            }
+            // Nobody listens for the one that may open a new connection.
+            s.stop_listening();
+            s.inject("S 1000");
+            s.expect(format!(". 2 ack 102 win {window}"));
+        });
+    }
+}
+
+#[test]
 fn no_small_step_of_the_window_is_told() {
     // RFC 9293 §3.8.6.2.2: by a segment, or half of the buffer, at least.
     Setup::config(|config| config.recv_buffer(10_000)).run(|s| {

@@ -22,6 +22,8 @@ pub(crate) struct Closed {
     /// The next number that we would send, and the next that we expect.
     pub(crate) snd_nxt: Seq,
     pub(crate) rcv_nxt: Seq,
+    /// The window that was offered last, as a header says it.
+    pub(crate) window: u16,
     pub(crate) until: Instant,
 }
 
@@ -32,11 +34,20 @@ pub(crate) enum Reply {
     Unknown,
     /// Nothing.
     Silence,
-    /// An acknowledgment of all that was sent, with these sequence and acknowledgment numbers.
-    Ack { seq: Seq, ack: Seq },
+    /// An acknowledgment of all that was sent.
+    Ack(Standing),
     /// The segment may open a new connection, whose initial sequence number must be at least this (RFC 1122
     /// §4.2.2.13, RFC 6191). If nobody listens, the answer is that acknowledgment.
-    Reopen { least_isn: Seq, seq: Seq, ack: Seq },
+    Reopen { least_isn: Seq, standing: Standing },
+}
+
+/// Where a closed connection stands, for an acknowledgment to say. Its window is that of the last one, for the end of
+/// a window does not move back (RFC 9293 §3.8.6); so it is in Linux and FreeBSD.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    pub(crate) seq: Seq,
+    pub(crate) ack: Seq,
+    pub(crate) window: u16,
 }
 
 /// The table. Its lock is a leaf: nothing else is locked or called while it is held.
@@ -70,17 +81,14 @@ impl TimeWait {
             return Reply::Unknown;
         };
         let start = Seq(seg.seq);
-        let acknowledge = Reply::Ack { seq: closed.snd_nxt, ack: closed.rcv_nxt };
+        let standing = Standing { seq: closed.snd_nxt, ack: closed.rcv_nxt, window: closed.window };
+        let acknowledge = Reply::Ack(standing);
         if seg.has(flags::RST) {
             return Reply::Silence; // RFC 1337: a RST does not end TIME-WAIT
         }
         if seg.has(flags::SYN) && !seg.has(flags::ACK) {
             if start > closed.rcv_nxt {
-                return Reply::Reopen {
-                    least_isn: closed.snd_nxt + ISN_STEP,
-                    seq: closed.snd_nxt,
-                    ack: closed.rcv_nxt,
-                };
+                return Reply::Reopen { least_isn: closed.snd_nxt + ISN_STEP, standing };
             }
             return acknowledge;
         }

@@ -27,6 +27,7 @@ use crate::tcp::recovery::Recovery;
 use crate::tcp::rto::Rto;
 use crate::tcp::seq::Seq;
 use crate::tcp::shield::Shield;
+use crate::tcp::time_wait::Closed;
 use crate::wire::{self, flags};
 
 /// What a writer is given at first, before a round trip is known to be long enough to need more.
@@ -323,9 +324,10 @@ impl Engine {
         &self.rto
     }
 
-    /// The next sequence numbers that we send and that we expect, for TIME-WAIT.
-    pub(crate) fn sequence(&self) -> (Seq, Seq) {
-        (self.rto.nxt(), self.rcv_nxt())
+    /// What TIME-WAIT remembers `until` then.
+    pub(crate) fn closed(&self, until: Instant) -> Closed {
+        let rcv_nxt = self.rcv_nxt();
+        Closed { snd_nxt: self.rto.nxt(), rcv_nxt, window: self.offer().field(rcv_nxt), until }
     }
 
     /// Whether the last segment that was sent acknowledges all that has arrived.

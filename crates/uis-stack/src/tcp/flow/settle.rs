@@ -9,7 +9,6 @@ use uis_clock::Instant;
 use super::{After, End, Flow, Phase, State};
 use crate::host::Host;
 use crate::tcp::device::Outbox;
-use crate::tcp::time_wait::Closed;
 use crate::timers::Timer;
 use uis_clock::unwind::in_drop;
 
@@ -36,9 +35,8 @@ impl State {
             }
             match tcp_state {
                 TcpState::TimeWait if engine.all_acked() => {
-                    let (snd_nxt, rcv_nxt) = engine.sequence();
                     let until = now + host.config.time_wait;
-                    if host.tcp.time_wait.insert(flow.key(), Closed { snd_nxt, rcv_nxt, until }) {
+                    if host.tcp.time_wait.insert(flow.key(), engine.closed(until)) {
                         after.time_wait_timer = Some(until);
                     }
                     self.finish(End::Eof);
