@@ -80,7 +80,7 @@ impl InFlight {
     pub fn try_recv(&self) -> Option<Frame> {
         let queue = &self.inner.queue;
         let mut taken = Taken { queue, frame: None };
-        let _ = queue.poll_take(&mut None, None, 1, |mut frames, _| taken.frame = frames.next());
+        let _ = queue.poll_take(&mut None, None, 1, |frames, _, _| taken.frame = frames.pop_front());
         taken.frame.take()
     }
 
@@ -112,8 +112,10 @@ impl InFlight {
             return 0;
         }
         let mut wait = Wait::new(&self.inner.queue);
-        poll_fn(|cx| wait.queue.poll_take(&mut wait.key, Some(cx), max, |frames, _| into.extend(frames)))
-            .await
+        poll_fn(|cx| {
+            wait.queue.poll_take(&mut wait.key, Some(cx), max, |frames, n, _| into.extend(frames.drain(..n)))
+        })
+        .await
     }
 }
 
@@ -165,7 +167,9 @@ impl Drop for Wait<'_> {
 
 fn poll_one(queue: &Queue, key: &mut Option<u64>, cx: &Context<'_>) -> Poll<Option<Frame>> {
     let mut taken = Taken { queue, frame: None };
-    queue.poll_take(key, Some(cx), 1, |mut frames, _| taken.frame = frames.next()).map(|_| taken.frame.take())
+    queue
+        .poll_take(key, Some(cx), 1, |frames, _, _| taken.frame = frames.pop_front())
+        .map(|_| taken.frame.take())
 }
 
 /// A frame that is on its way out of the queue. If a sender that is woken meanwhile panics, it goes back.

@@ -1,7 +1,6 @@
 //! The packets in flight: one bounded queue, in the order in which they were sent.
 
 use std::collections::VecDeque;
-use std::collections::vec_deque::Drain;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -108,6 +107,13 @@ impl Queue {
             state.sent += sent;
             return (sent, Err(DropReason::Closed));
         }
+        // Nearly always there is room for all of them.
+        if state.turn.is_none() && state.frames.len() + frames.len() <= self.bulk_limit(&state) {
+            let sent = frames.iter().filter(|frame| frame.sent_by().is_some()).count();
+            state.sent += sent as u64;
+            state.unsent += frames.len() - sent;
+            state.frames.append(frames);
+        }
         while let Some(frame) = frames.front() {
             let len = state.frames.len();
             if len >= self.max || (len >= self.bulk_limit(&state) && is_bulk(frame.packet())) {
@@ -130,8 +136,8 @@ impl Queue {
         (0, Ok(frames.is_empty()))
     }
 
-    /// Takes up to `max` frames, at least 1, from the front and gives them to `sink`, with how many of them were sent.
-    /// Without any, waits under `key` if there is a context. `Ready(0)`: there are none and never will be.
+    /// Finds up to `max` frames, at least 1, at the front and has `sink` take that many off the queue, told also how many of
+    /// them were sent. Without any, waits under `key` if there is a context. `Ready(0)`: there are none and never will be.
     ///
     /// `sink` must not call out. What it does is done before senders are woken, who may panic: then the frames are where it
     /// has put them.
@@ -140,7 +146,7 @@ impl Queue {
         key: &mut Option<u64>,
         cx: Option<&Context<'_>>,
         max: usize,
-        sink: impl FnOnce(Drain<'_, Frame>, u64),
+        sink: impl FnOnce(&mut VecDeque<Frame>, usize, u64),
     ) -> Poll<usize> {
         let mut spare = None;
         let mut state = self.state.lock();
@@ -165,7 +171,7 @@ impl Queue {
             _ => state.frames.range(..n).filter(|frame| frame.sent_by().is_none()).count(),
         };
         state.unsent -= unsent;
-        sink(state.frames.drain(..n), (n - unsent) as u64);
+        sink(&mut state.frames, n, (n - unsent) as u64);
         let old = state.receivers.leave(key);
         self.wake_senders(state);
         drop((old, spare));

@@ -181,8 +181,12 @@ where
         }
         let queue = self.wait.queue;
         let (batch, taken) = (&mut self.batch, &self.taken);
-        let polled = queue.poll_take(&mut self.wait.key, Some(cx), max, |frames, sent| {
-            batch.extend(frames);
+        let polled = queue.poll_take(&mut self.wait.key, Some(cx), max, |frames, n, sent| {
+            if n == frames.len() {
+                std::mem::swap(frames, batch); // which is empty
+            } else {
+                batch.extend(frames.drain(..n));
+            }
             taken.store(sent, Ordering::Relaxed);
         });
         while let Some(frame) = self.batch.pop_front() {

@@ -206,8 +206,11 @@ impl Frame {
 
 /// Gives the buffer back, see [`buffer`].
 impl Drop for Frame {
+    #[inline]
     fn drop(&mut self) {
-        buffer::give(mem::take(&mut self.packet));
+        if self.packet.capacity() > 0 {
+            buffer::give(mem::take(&mut self.packet));
+        }
     }
 }
 
