@@ -46,18 +46,8 @@ impl Routes {
         frame: Frame,
         inject: impl FnOnce(&WeakVnic, Frame) -> Result<(), Undelivered>,
     ) -> Result<Result<(), Undelivered>, Frame> {
-        let stamp = self.changes.stamp();
-        let at = slot(addr);
-        let known = LEADS.try_with(|known| known.borrow_mut().take(at, stamp, &addr)).ok().flatten();
-        let Some(vnic) = known.or_else(|| self.table.read().vnics.get(&addr).cloned()) else {
-            return Err(frame);
-        };
-        let result = inject(&vnic, frame);
-        if self.changes.stamp() == stamp {
-            let replaced = LEADS.try_with(|known| known.borrow_mut().keep(at, stamp, addr, vnic));
-            drop(replaced);
-        }
-        Ok(result)
+        let look_up = || self.table.read().vnics.get(&addr).cloned();
+        Recent::pass(&LEADS, (slot(addr), addr), &self.changes, frame, look_up, inject)
     }
 
     /// Gives all of `addrs` to `vnic`, or none. True if the Vnic was not known before.

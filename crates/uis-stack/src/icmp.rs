@@ -91,7 +91,7 @@ impl Host {
 
     fn tcp_error(&self, kind: IcmpKind, quoted: &Quoted) -> bool {
         let (local, remote) = ends(quoted);
-        let (Some(flow), Some(seq)) = (self.tcp.flow(&FlowKey { local, remote }), quoted.seq) else {
+        let (Some(flow), Some(seq)) = (self.tcp.flow(&FlowKey::new(local, remote)), quoted.seq) else {
             return false;
         };
         // RFC 5927 §4.1: one who guesses must guess the sequence number too.

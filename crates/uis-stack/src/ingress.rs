@@ -7,9 +7,9 @@ use uis_vnic::{Dispatcher, Frame};
 
 use crate::fragment::Reassembly;
 use crate::host::Host;
-use crate::tcp::{self, Continuation, End, Engine, Flow, FlowKey, Reply, Setup};
+use crate::tcp::{self, End, Engine, Flow, FlowKey, Reply, Setup};
 use crate::timers::Timer;
-use crate::wire::{self, Body, DiscardReason, Fragment, Packet, TcpFields, TcpSegment, flags};
+use crate::wire::{self, Body, DiscardReason, Fragment, Packet, Plain, TcpFields, TcpSegment, flags};
 
 impl Dispatcher for Host {
     fn receive_frame(&self, frame: Frame) {
@@ -17,28 +17,25 @@ impl Dispatcher for Host {
         if self.is_closed() {
             return self.stats.discard(DiscardReason::Closed);
         }
-        let is_valid = frame.has_valid_checksums();
-        let packet = match wire::parse(frame.packet(), is_valid) {
-            Ok(packet) => packet,
-            Err(reason) => return self.stats.discard(reason),
-        };
+        if !frame.has_valid_checksums()
+            && let Err(reason) = wire::parse(frame.packet(), false)
+        {
+            return self.stats.discard(reason);
+        }
         // The short way of nearly all packets: to a connection, whose addresses were checked when it began.
-        let key = match &packet.body {
-            Body::Tcp(seg) if self.keeps_addrs() => flow_key(&packet, seg),
-            _ => return self.receive_beside_flows(&packet),
+        let frame = match Plain::read(frame.packet()).filter(|_| self.keeps_addrs()) {
+            None => frame,
+            Some(segment) => {
+                let key = FlowKey::of(&segment);
+                match self.tcp.pass(&key, frame, |flow, frame| flow.on_plain(self, &segment, frame)) {
+                    Ok(Ok(())) => return,
+                    Ok(Err(frame)) | Err(frame) => frame,
+                }
+            }
         };
-        let frame = match Continuation::of(&packet) {
-            None => return self.receive_in_flow(&key, &packet),
-            Some(segment) => match self.tcp.pass(&key, frame, |flow, frame| match flow.inside {
-                true => Err(frame),
-                false => flow.on_continuation(self, &segment, frame),
-            }) {
-                Ok(Ok(())) => return,
-                Ok(Err(frame)) | Err(frame) => frame,
-            },
-        };
-        if let Ok(packet) = wire::parse(frame.packet(), true) {
-            self.receive_in_flow(&key, &packet);
+        match wire::parse(frame.packet(), true) {
+            Ok(packet) => self.receive_from_network(&packet),
+            Err(reason) => self.stats.discard(reason),
         }
     }
 }
@@ -52,17 +49,17 @@ impl Host {
         }
     }
 
-    fn receive_in_flow(&self, key: &FlowKey, packet: &Packet<'_>) {
-        let Body::Tcp(seg) = &packet.body else { return };
-        // A connection of the stack to itself does not go over the network, so this would be somebody else's packet.
-        let took = |flow: &Arc<Flow>, ()| !flow.inside && flow.on_segment(self, packet, seg);
-        if !self.tcp.pass(key, (), took).is_ok_and(|took| took) {
-            self.receive_beside_flows(packet);
+    fn receive_from_network(&self, packet: &Packet<'_>) {
+        if let Body::Tcp(seg) = &packet.body
+            && self.keeps_addrs()
+        {
+            let key = flow_key(packet, seg);
+            // A connection of the stack to itself does not go over the network, so this would be somebody else's packet.
+            let took = |flow: &Arc<Flow>, ()| !flow.inside && flow.on_segment(self, packet, seg);
+            if self.tcp.pass(&key, (), took).is_ok_and(|took| took) {
+                return;
+            }
         }
-    }
-
-    /// The long way, of what is not for a connection, or for one that is just over.
-    fn receive_beside_flows(&self, packet: &Packet<'_>) {
         if self.is_ours(packet.src) {
             self.stats.discard(DiscardReason::OwnSource);
         } else {
@@ -89,8 +86,7 @@ impl Host {
     }
 
     fn receive_tcp(&self, packet: &Packet<'_>, seg: &TcpSegment<'_>) {
-        let key =
-            FlowKey { local: (packet.dst, seg.dst_port).into(), remote: (packet.src, seg.src_port).into() };
+        let key = flow_key(packet, seg);
         if let Some(flow) = self.tcp.flow(&key)
             && flow.on_segment(self, packet, seg)
         {
@@ -99,7 +95,7 @@ impl Host {
         let now = self.clock.now();
         let reply = self.tcp.time_wait.judge(&key, seg, now, self.config.time_wait);
         let opens = seg.has(flags::SYN) && !seg.has(flags::ACK | flags::RST);
-        let listener = self.tcp.listener(key.local).filter(|_| opens);
+        let listener = self.tcp.listener(key.local()).filter(|_| opens);
         match (reply, listener) {
             (Reply::Unknown, Some(backlog)) => {
                 let isn = tcp::initial_isn(self.key, &key, now, None);
@@ -112,8 +108,8 @@ impl Host {
             (Reply::Silence, _) => {}
             (Reply::Ack(standing) | Reply::Reopen { standing, .. }, _) => {
                 let fields = TcpFields {
-                    src: key.local,
-                    dst: key.remote,
+                    src: key.local(),
+                    dst: key.remote(),
                     seq: standing.seq.0,
                     ack: Some(standing.ack.0),
                     flags: flags::ACK,
@@ -145,7 +141,7 @@ impl Host {
             return self.stats.discard(DiscardReason::BacklogFull);
         }
         let mtu = self.mtu_to(packet.src);
-        let setup = Setup { local: key.local, remote: key.remote, isn, mtu, now, config: &self.config };
+        let setup = Setup { local: key.local(), remote: key.remote(), isn, mtu, now, config: &self.config };
         let inside = self.is_ours(packet.src);
         let until = now + self.config.half_open_lifetime;
         let engine = Engine::accept(setup, self.tcp.pool.take());
@@ -220,5 +216,5 @@ impl Host {
 }
 
 fn flow_key(packet: &Packet<'_>, seg: &TcpSegment<'_>) -> FlowKey {
-    FlowKey { local: (packet.dst, seg.dst_port).into(), remote: (packet.src, seg.src_port).into() }
+    FlowKey::new((packet.dst, seg.dst_port).into(), (packet.src, seg.src_port).into())
 }

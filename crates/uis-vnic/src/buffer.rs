@@ -54,9 +54,6 @@ pub fn copy_of(packet: &[u8]) -> Vec<u8> {
 /// Gives a buffer back to this thread. If its size is an odd one, or enough of them are kept, it is freed.
 pub fn give(buffer: Vec<u8>) {
     let capacity = buffer.capacity();
-    if capacity < CLASSES[0].0 {
-        return;
-    }
     // The largest class that it can serve in full; nothing that would waste more than half of itself there.
     let Some(class) = CLASSES.iter().rposition(|&(size, _)| size <= capacity && capacity <= size * 2) else {
         return;

@@ -4,7 +4,9 @@
 //! as handling the packet. So a thread keeps the last few answers, and each says for which state of its table it holds.
 //! What is kept must be harmless to keep: it is dropped when its place is taken, or with the thread.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::LocalKey;
 
 /// How many answers a thread keeps of a kind. They are found by one number, so a new one takes the place of another.
 const SLOTS: usize = 16;
@@ -49,30 +51,63 @@ pub struct Recent<K, V> {
     slots: [Option<(Stamp, K, V)>; SLOTS],
 }
 
-impl<K: Eq, V> Recent<K, V> {
+impl<K: Copy + Eq, V> Recent<K, V> {
     /// None.
     #[allow(clippy::new_without_default)] // which would not be `const`
     pub const fn new() -> Self {
         Self { slots: [const { None }; SLOTS] }
     }
 
-    /// Takes the answer for `key`, if it is there and holds. It should be [kept](Self::keep) again after use.
+    /// The answer for `key`, if it is there and holds.
     #[inline]
-    pub fn take(&mut self, at: usize, stamp: Stamp, key: &K) -> Option<V> {
-        let slot = &mut self.slots[at % SLOTS];
-        match slot {
-            Some((held, known, _)) if *held == stamp && known == key => {
-                slot.take().map(|(_, _, value)| value)
-            }
+    fn get(&self, at: usize, stamp: Stamp, key: &K) -> Option<&V> {
+        match &self.slots[at % SLOTS] {
+            Some((held, known, value)) if *held == stamp && known == key => Some(value),
             _ => None,
         }
     }
 
     /// Keeps an answer, and gives back what was in its place: to be dropped when the thread local is not borrowed.
-    #[inline]
-    #[must_use]
-    pub fn keep(&mut self, at: usize, stamp: Stamp, key: K, value: V) -> Option<V> {
+    fn keep(&mut self, at: usize, stamp: Stamp, key: K, value: V) -> Option<V> {
         self.slots[at % SLOTS].replace((stamp, key, value)).map(|(_, _, old)| old)
+    }
+
+    /// Calls `to` with the answer for `key` and with `given`, or gives that back if there is none. The answer is what the
+    /// thread remembers in place `at`, or else what `look_up` finds.
+    ///
+    /// Meanwhile the thread may come here again: it finds what it remembers, and learns nothing.
+    #[inline]
+    pub fn pass<T, R>(
+        known: &'static LocalKey<RefCell<Self>>,
+        (at, key): (usize, K),
+        changes: &Changes,
+        given: T,
+        look_up: impl FnOnce() -> Option<V>,
+        to: impl FnOnce(&V, T) -> R,
+    ) -> Result<R, T> {
+        let stamp = changes.stamp();
+        let mut call = Some((given, to));
+        // While the thread ends there may be no memory left.
+        let result = known.try_with(|known| {
+            let known = known.try_borrow().ok()?;
+            let value = known.get(at, stamp, &key)?;
+            call.take().map(|(given, to)| to(value, given))
+        });
+        match (result, call) {
+            (Ok(Some(result)), _) => Ok(result),
+            (_, Some((given, to))) => {
+                let Some(value) = look_up() else { return Err(given) };
+                let result = to(&value, given);
+                if changes.stamp() == stamp {
+                    let replaced = known.try_with(|known| {
+                        known.try_borrow_mut().ok().and_then(|mut known| known.keep(at, stamp, key, value))
+                    });
+                    drop(replaced);
+                }
+                Ok(result)
+            }
+            (_, None) => unreachable!("what was called has a result"),
+        }
     }
 }
 
@@ -80,19 +115,52 @@ impl<K: Eq, V> Recent<K, V> {
 mod tests {
     use super::*;
 
+    thread_local!(static KNOWN: RefCell<Recent<&'static str, u8>> = const { RefCell::new(Recent::new()) });
+
+    /// What is passed for this key, where `found` is what the table says.
+    fn ask(at: usize, key: &'static str, table: &Changes, found: Option<u8>) -> Result<u8, ()> {
+        Recent::pass(&KNOWN, (at, key), table, (), || found, |value, ()| *value)
+    }
+
     #[test]
     fn an_answer_holds_until_its_table_changes() {
         let (one, other) = (Changes::default(), Changes::default());
-        let mut recent = Recent::new();
-        assert_eq!(recent.keep(3, one.stamp(), "key", 7), None);
-        assert_eq!(recent.take(3, other.stamp(), &"key"), None, "another table");
-        assert_eq!(recent.take(3, one.stamp(), &"else"), None);
-        assert_eq!(recent.take(4, one.stamp(), &"key"), None);
-        assert_eq!(recent.take(3, one.stamp(), &"key"), Some(7));
-        assert_eq!(recent.take(3, one.stamp(), &"key"), None, "it is in use");
-        assert_eq!(recent.keep(3, one.stamp(), "key", 7), None);
+        assert_eq!(ask(3, "key", &one, None), Err(()));
+        assert_eq!(ask(3, "key", &one, Some(7)), Ok(7));
+        assert_eq!(ask(3, "key", &one, None), Ok(7));
+        assert_eq!(ask(3, "key", &other, None), Err(()), "another table");
+        assert_eq!(ask(3, "else", &one, None), Err(()));
+        assert_eq!(ask(4, "key", &one, None), Err(()));
         one.happened();
-        assert_eq!(recent.take(3, one.stamp(), &"key"), None);
-        assert_eq!(recent.keep(3 + SLOTS, one.stamp(), "key", 8), Some(7), "in its place");
+        assert_eq!(ask(3, "key", &one, Some(8)), Ok(8));
+        assert_eq!(ask(3 + SLOTS, "other", &one, Some(9)), Ok(9));
+        assert_eq!(ask(3, "key", &one, None), Err(()), "its place was taken");
+    }
+
+    #[test]
+    fn what_changes_meanwhile_is_not_kept() {
+        let table = Changes::default();
+        let changing = |value: &u8, ()| {
+            table.happened();
+            *value
+        };
+        assert_eq!(Recent::pass(&KNOWN, (5, "key"), &table, (), || Some(1), changing), Ok(1));
+        assert_eq!(ask(5, "key", &table, None), Err(()));
+    }
+
+    #[test]
+    fn it_may_be_used_while_it_is_used() {
+        let table = Changes::default();
+        assert_eq!(ask(0, "outer", &table, Some(1)), Ok(1));
+        let inner = |outer: &u8, ()| {
+            (
+                *outer,
+                ask(0, "outer", &table, None),
+                ask(1, "inner", &table, Some(2)),
+                ask(1, "inner", &table, None),
+            )
+        };
+        let result = Recent::pass(&KNOWN, (0, "outer"), &table, (), || None, inner);
+        assert_eq!(result, Ok((1, Ok(1), Ok(2), Err(()))), "it learns nothing meanwhile");
     }
 }

@@ -546,15 +546,16 @@ impl Inlet {
     /// Hands a frame to the receiver, without a lock; gives it back if there is none.
     #[inline]
     fn pass(&self, frame: Frame) -> Option<Frame> {
-        let stamp = self.changes.stamp();
         let at = self.id.number() as usize;
-        let known = RECEIVERS.try_with(|known| known.borrow_mut().take(at, stamp, &self.id)).ok().flatten();
-        let Some(receiver) = known.or_else(|| self.dispatcher.read().clone()) else { return Some(frame) };
-        let Some(alive) = receiver.upgrade() else { return Some(frame) };
-        let replaced = RECEIVERS.try_with(|known| known.borrow_mut().keep(at, stamp, self.id, receiver));
-        drop(replaced);
-        alive.receive_frame(frame);
-        None
+        let look_up = || self.dispatcher.read().clone();
+        let receive = |receiver: &Weak<dyn Dispatcher>, frame| match receiver.upgrade() {
+            Some(receiver) => {
+                receiver.receive_frame(frame);
+                None
+            }
+            None => Some(frame),
+        };
+        Recent::pass(&RECEIVERS, (at, self.id), &self.changes, frame, look_up, receive).unwrap_or_else(Some)
     }
 
     fn close(&self) {

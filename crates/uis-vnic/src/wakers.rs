@@ -5,7 +5,6 @@
 //!
 //! For the crates of this project. Others are free to use it, but it may change.
 
-use std::collections::VecDeque;
 use std::task::{Poll, Waker};
 
 use uis_clock::unwind::Panics;
@@ -46,7 +45,7 @@ impl WakerSet {
         if !self.rest.is_empty() {
             self.first = Some(self.rest.remove(0));
         }
-        Wakeup { first, rest: VecDeque::new() }
+        Wakeup { first, rest: Vec::new() }
     }
 
     /// Takes out all of them.
@@ -98,7 +97,7 @@ pub fn wait<T>(waker: &Waker, mut attempt: impl FnMut(&mut Waiting<'_>) -> Poll<
 #[must_use = "wakers are woken when this is dropped, which must not be under a lock"]
 pub struct Wakeup {
     first: Option<Waker>,
-    rest: VecDeque<Waker>,
+    rest: Vec<Waker>,
 }
 
 impl Wakeup {
@@ -106,8 +105,14 @@ impl Wakeup {
     pub fn push(&mut self, waker: Waker) {
         match self.first {
             None => self.first = Some(waker),
-            Some(_) => self.rest.push_back(waker),
+            Some(_) => self.rest.push(waker),
         }
+    }
+
+    /// Whether nobody is to be woken.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.first.is_none()
     }
 
     /// Wakes them: the same as dropping, where it should be seen.
@@ -122,11 +127,9 @@ impl Extend<Waker> for Wakeup {
 
 impl Drop for Wakeup {
     fn drop(&mut self) {
-        if self.first.is_none() {
-            return;
-        }
+        let Some(first) = self.first.take() else { return };
         let mut panics = Panics::default();
-        while let Some(waker) = self.first.take().or_else(|| self.rest.pop_front()) {
+        for waker in std::iter::once(first).chain(self.rest.drain(..)) {
             panics.catch(|| waker.wake());
         }
         panics.resume();

@@ -13,8 +13,8 @@ use uis_clock::unwind::in_drop;
 
 use super::engine::{Engine, Setup};
 use super::flow::{End, Flow};
+use super::key::FlowKey;
 use super::stream::TcpStream;
-use super::table::FlowKey;
 use crate::config::StackConfig;
 use crate::endpoint::check_peer;
 use crate::host::StackHandle;
@@ -89,18 +89,18 @@ impl Connect {
             let (port, least_isn) = match wanted {
                 0 => host.tcp.dial_port(ip, to, host.next_dial())?,
                 port => {
-                    let key = FlowKey { local: (ip, port).into(), remote: to };
+                    let key = FlowKey::new((ip, port).into(), to);
                     (port, host.tcp.time_wait.reuse(&key))
                 }
             };
-            let key = FlowKey { local: (ip, port).into(), remote: to };
+            let key = FlowKey::new((ip, port).into(), to);
             if host.tcp.flow(&key).is_some() {
                 break;
             }
             let now = host.clock.now();
             let isn = super::initial_isn(host.key, &key, now, least_isn);
             let mtu = host.mtu_to(to.ip());
-            let setup = Setup { local: key.local, remote: to, isn, mtu, now, config: &host.config };
+            let setup = Setup { local: key.local(), remote: to, isn, mtu, now, config: &host.config };
             let engine = Engine::connect(setup, host.tcp.pool.take());
             let flow = Flow::connecting(
                 host.tcp.next_id(),

@@ -14,6 +14,7 @@ mod flow_time;
 mod header;
 mod inbox;
 mod isn;
+mod key;
 mod listener;
 mod offer;
 mod options;
@@ -33,13 +34,13 @@ mod tokio;
 pub use connect::Connect;
 pub(crate) use engine::{Engine, Setup};
 pub(crate) use flow::{End, Flow};
+pub(crate) use key::FlowKey;
 pub(crate) use listener::Backlog;
 pub use listener::{Incoming, TcpListener};
 pub use options::{Connection, TcpState, TcpTimer};
-pub(crate) use shield::Continuation;
 pub use split::{OwnedReadHalf, OwnedWriteHalf};
 pub use stream::TcpStream;
-pub(crate) use table::{FlowKey, KeyHasher, Table};
+pub(crate) use table::{KeyHasher, Table};
 pub(crate) use time_wait::Reply;
 
 use uis_clock::Instant;
@@ -49,6 +50,6 @@ use seq::Seq;
 /// The initial sequence number of a connection: RFC 6528's, unless it follows a recent one on the same addresses and
 /// that asks for a later one.
 pub(crate) fn initial_isn(key: u64, flow: &FlowKey, now: Instant, least: Option<Seq>) -> u32 {
-    let isn = Seq(isn::initial(key, flow.local, flow.remote, now));
+    let isn = Seq(isn::initial(key, flow.local(), flow.remote(), now));
     least.map_or(isn, |least| isn.max(least)).0
 }

@@ -8,7 +8,6 @@
 //! * it takes any RST in the window, and drops a SYN in a synchronized state without a word;
 //! * it drops a data segment with an old acknowledgment, and lets a reordered segment set the window back.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use smoltcp::socket::tcp::State;
@@ -17,7 +16,7 @@ use uis_clock::Instant;
 use super::header::Header;
 use super::rto::Rto;
 use super::seq::Seq;
-use crate::wire::{Body, Packet, TcpSegment, flags};
+use crate::wire::{Plain, TcpSegment, flags};
 
 /// RFC 5961 §7: challenge ACKs are limited; one a second is plenty for a peer that has lost its state.
 const CHALLENGE_INTERVAL: Duration = Duration::from_secs(1);
@@ -58,31 +57,6 @@ pub(crate) struct Fix {
     pub(crate) len: u32,
     /// Whether a FIN, or a PSH, at the end is kept.
     pub(crate) keep_end: bool,
-}
-
-/// What counts of a segment that may do nothing but continue a stream.
-#[derive(Clone, Debug)]
-pub(crate) struct Continuation {
-    pub(crate) seq: Seq,
-    pub(crate) ack: Seq,
-    pub(crate) window: u16,
-    /// Where in the frame its payload is.
-    pub(crate) payload: Range<usize>,
-}
-
-impl Continuation {
-    /// If the packet is one, by what it says itself.
-    pub(crate) fn of(packet: &Packet<'_>) -> Option<Self> {
-        let Body::Tcp(seg) = &packet.body else { return None };
-        let is_plain = seg.flags & (flags::ACK | flags::SYN | flags::FIN | flags::RST) == flags::ACK;
-        let end = packet.bytes.len();
-        (is_plain && !seg.payload.is_empty()).then(|| Self {
-            seq: Seq(seg.seq),
-            ack: Seq(seg.ack),
-            window: seg.window,
-            payload: end - seg.payload.len()..end,
-        })
-    }
 }
 
 /// What a flow knows of its peer's side of the connection.
@@ -218,13 +192,16 @@ impl Shield {
         may
     }
 
-    /// Whether a segment of an established connection continues the stream at `rcv_nxt`, with nothing that smoltcp should
-    /// judge. Then its window and acknowledgment are taken note of, and the answer says whether these are news.
-    pub(crate) fn predict(&mut self, segment: &Continuation, rto: &Rto, rcv_nxt: Seq) -> Option<bool> {
-        let Continuation { seq, ack, window, ref payload } = *segment;
-        let fits = payload.len() as u32 <= self.our_window(rcv_nxt);
+    /// Whether a segment of an established connection continues the stream at `rcv_nxt`, or acknowledges more than before,
+    /// with nothing that should be judged. Then its window and acknowledgment are taken note of, and the answer says whether
+    /// these are news.
+    pub(crate) fn predict(&mut self, segment: &Plain, rto: &Rto, rcv_nxt: Seq) -> Option<bool> {
+        let (seq, ack, window) = (Seq(segment.seq), Seq(segment.ack), segment.window);
+        let fits = segment.payload.len() as u32 <= self.our_window(rcv_nxt);
         let is_known = rto.una() <= ack && ack <= rto.ackable() && self.wl1 <= seq;
-        if seq != rcv_nxt || !fits || !is_known || window == 0 || self.window == 0 {
+        // Without data it may be a duplicate.
+        let is_duplicate = segment.payload.is_empty() && ack == rto.una();
+        if seq != rcv_nxt || !fits || !is_known || is_duplicate || window == 0 || self.window == 0 {
             return None;
         }
         let is_news = ack != rto.una() || window != self.window;

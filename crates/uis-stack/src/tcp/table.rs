@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -12,39 +12,13 @@ use parking_lot::{Mutex, RwLock};
 use uis_vnic::recent::{Changes, Recent};
 
 use super::flow::Flow;
+use super::key::FlowKey;
 use super::listener::Backlog;
 use super::pool::Pool;
 use super::seq::Seq;
 use super::time_wait::TimeWait;
 use crate::ports::{self, in_use};
 use crate::rng;
-
-/// The two ends of a connection, seen from this stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FlowKey {
-    pub(crate) local: SocketAddr,
-    pub(crate) remote: SocketAddr,
-}
-
-impl Hash for FlowKey {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let word = |v: u128| ((v >> 64) as u64) ^ (v as u64).rotate_left(32);
-        match (self.local.ip(), self.remote.ip()) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => {
-                state.write_u64(u64::from(a.to_bits()) << 32 | u64::from(b.to_bits()))
-            }
-            (a, b) => {
-                let bits = |ip: IpAddr| match ip {
-                    IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
-                    IpAddr::V6(ip) => ip.to_bits(),
-                };
-                state.write_u64(word(bits(a)));
-                state.write_u64(word(bits(b)));
-            }
-        }
-        state.write_u64(u64::from(self.local.port()) << 16 | u64::from(self.remote.port()));
-    }
-}
 
 /// A fast hash for keys that hash themselves as a few words. No map of these is ever iterated towards the wire.
 #[derive(Clone, Copy, Debug, Default)]
@@ -111,16 +85,7 @@ impl Table {
         given: T,
         to: impl FnOnce(&Arc<Flow>, T) -> R,
     ) -> Result<R, T> {
-        let stamp = self.changes.stamp();
-        let at = usize::from(key.local.port() ^ key.remote.port());
-        let known = FLOWS.try_with(|known| known.borrow_mut().take(at, stamp, key)).ok().flatten();
-        let Some(flow) = known.or_else(|| self.flow(key)) else { return Err(given) };
-        let result = to(&flow, given);
-        if self.changes.stamp() == stamp {
-            let replaced = FLOWS.try_with(|known| known.borrow_mut().keep(at, stamp, *key, flow));
-            drop(replaced);
-        }
-        Ok(result)
+        Recent::pass(&FLOWS, (key.slot(), *key), &self.changes, given, || self.flow(key), to)
     }
 
     /// Adds a flow, unless there is one with its addresses.
@@ -252,7 +217,7 @@ impl Table {
         const LOOK: usize = 32;
         let flows = self.flows.read();
         let listeners = self.listeners.read();
-        let key = |port| FlowKey { local: SocketAddr::new(local_ip, port), remote };
+        let key = |port| FlowKey::new(SocketAddr::new(local_ip, port), remote);
         let mut free = ports::ephemeral(start)
             .filter(|&port| !flows.contains_key(&key(port)) && !listeners.contains_key(&port));
         let first = free.next().ok_or_else(ports::none_left)?;

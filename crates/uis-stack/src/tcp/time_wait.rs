@@ -6,8 +6,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use uis_clock::Instant;
 
+use super::key::FlowKey;
 use super::seq::Seq;
-use super::table::{FlowKey, KeyHasher};
+use super::table::KeyHasher;
 use crate::wire::{TcpSegment, flags};
 
 /// How many are remembered; beyond it the oldest is forgotten.

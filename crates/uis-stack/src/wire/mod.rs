@@ -12,6 +12,7 @@ mod discard;
 mod extension;
 mod icmp;
 mod packet;
+mod plain;
 mod tcp;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub(crate) use build::{
 pub use discard::DiscardReason;
 pub(crate) use icmp::{IcmpError, IcmpKind, IcmpMessage, Quoted};
 pub(crate) use packet::{Body, Fragment, Packet, UdpDatagram, parse, strip_extensions};
+pub(crate) use plain::Plain;
 pub(crate) use tcp::{TcpSegment, flags};
 
 /// Protocol numbers of the Internet, in the IPv4 protocol field or an IPv6 next header field.

@@ -43,13 +43,8 @@ impl Engine {
             }
             Verdict::Rewrite { fix, ack_after: ack } if leaves_an_ack(seg, &fix) && !self.is_opening() => {
                 ack_after = ack;
-                let una = self.rto.una();
-                let action = self.on_progress(now, fix.ack);
                 // smoltcp would take it for a duplicate, which nothing is that carries data (RFC 5681 §2).
-                if fix.ack != una || self.hides_window() {
-                    self.feed_forged_ack(now, self.desired_window(), out);
-                }
-                self.act(now, action, out);
+                self.on_acked(now, fix.ack, out);
             }
             Verdict::Rewrite { mut fix, ack_after: ack } => {
                 ack_after = ack;
@@ -129,15 +124,22 @@ impl Engine {
             }
             return;
         }
+        self.on_acked(now, Seq(seg.ack), out);
+    }
+
+    /// The peer has acknowledged everything before `ack`, or offers another window, and said no more than that. smoltcp hears
+    /// of it if it has to.
+    pub(super) fn on_acked(&mut self, now: Instant, ack: Seq, out: &mut Outbox) {
+        let (una, in_flight) = (self.rto.una(), self.rto.in_flight());
         let all_sent = self.unsent() == in_flight as usize;
-        let action = self.on_progress(now, Seq(seg.ack));
+        let action = self.on_progress(now, ack);
         if all_sent && self.may_put_off(action) {
             self.untold += self.rto.una() - una;
             return;
         }
         // The congestion window may hide from smoltcp that another window is offered, and then it would count a duplicate.
-        if Seq(seg.ack) != una || self.hides_window() {
-            self.feed_acked(now, packet, seg, out);
+        if ack != una || self.hides_window() {
+            self.feed_forged_ack(now, self.desired_window(), out);
         }
         self.act(now, action, out);
     }

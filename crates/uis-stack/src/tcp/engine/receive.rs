@@ -9,36 +9,40 @@ use crate::tcp::device::Outbox;
 use crate::tcp::inbox::Inbox;
 use crate::tcp::offer::Offer;
 use crate::tcp::seq::Seq;
-use crate::tcp::shield::Continuation;
+use crate::wire::Plain;
 
 impl Engine {
     /// Takes in a segment that does nothing but continue the stream, as nearly all do, without smoltcp: its packet goes to
     /// the reader as it is. `Err` gives the packet back, if there is more to it than that.
-    pub(crate) fn input_data(
+    pub(crate) fn input_plain(
         &mut self,
         now: Instant,
-        segment: &Continuation,
+        segment: &Plain,
         frame: Frame,
         out: &mut Outbox,
     ) -> Result<(), Frame> {
-        let is_plain = matches!(self.state(), State::Established | State::FinWait1 | State::FinWait2)
-            && self.given <= self.rcv_nxt();
-        let predicted = if is_plain { self.shield.predict(segment, &self.rto, self.rcv_nxt()) } else { None };
+        let rcv_nxt = self.rcv_nxt();
+        let is_plain = match self.state() {
+            State::Established => true,
+            State::FinWait1 | State::FinWait2 => !segment.payload.is_empty(),
+            _ => false,
+        };
+        let predicted = if is_plain && self.given <= rcv_nxt {
+            self.shield.predict(segment, &self.rto, rcv_nxt)
+        } else {
+            None
+        };
         let Some(is_news) = predicted else { return Err(frame) };
-        let len = segment.payload.len() as u32;
-        self.inbox.push_packet(frame.into_packet(), segment.payload.start, segment.payload.end);
-        self.bypassed = self.bypassed.wrapping_add(len);
-        self.given = self.rcv_nxt();
         self.on_heard(self.time.flow(now));
-        self.schedule_ack(now);
+        if !segment.payload.is_empty() {
+            let len = segment.payload.len() as u32;
+            self.inbox.push_packet(frame.into_packet(), segment.payload.start, segment.payload.end);
+            self.bypassed = self.bypassed.wrapping_add(len);
+            self.given = rcv_nxt + len;
+            self.schedule_ack(now);
+        }
         if is_news {
-            let una = self.rto.una();
-            let action = self.on_progress(now, segment.ack);
-            if segment.ack != una || self.hides_window() {
-                let window = self.desired_window();
-                self.feed_forged_ack(now, window, out);
-            }
-            self.act(now, action, out);
+            self.on_acked(now, Seq(segment.ack), out);
         }
         Ok(())
     }

@@ -8,6 +8,7 @@
 mod send;
 mod settle;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
@@ -25,11 +26,10 @@ use crate::host::Host;
 use crate::tcp::device::Outbox;
 use crate::tcp::engine::Engine;
 use crate::tcp::inbox::Inbox;
+use crate::tcp::key::FlowKey;
 use crate::tcp::listener::Backlog;
 use crate::tcp::options::Settings;
-use crate::tcp::shield::Continuation;
-use crate::tcp::table::FlowKey;
-use crate::wire::{DiscardReason, Packet, TcpSegment, flags};
+use crate::wire::{DiscardReason, Packet, Plain, TcpSegment, flags};
 use uis_vnic::wakers::{WakerSet, Wakeup, wait};
 
 /// A connection, from the SYN to the end of its last handle.
@@ -129,6 +129,12 @@ struct State {
 struct After {
     wake: Wakeup,
     timer: Option<Instant>,
+    turn: Option<Box<Turn>>,
+}
+
+/// What is to be done at the beginning and at the end of a connection. Hardly any segment is either, so it stands apart.
+#[derive(Default)]
+struct Turn {
     established: Option<Weak<Backlog>>,
     /// The backlog in which a flow stands that has failed before it was established.
     failed: Option<Weak<Backlog>>,
@@ -197,11 +203,11 @@ impl Flow {
             give_up,
             armed: Vec::new(),
         };
-        Arc::new(Self { id, local: key.local, remote: key.remote, inside, state: Mutex::new(state) })
+        Arc::new(Self { id, local: key.local(), remote: key.remote(), inside, state: Mutex::new(state) })
     }
 
     pub(crate) fn key(&self) -> FlowKey {
-        FlowKey { local: self.local, remote: self.remote }
+        FlowKey::new(self.local, self.remote)
     }
 
     /// Sends the first segment.
@@ -240,15 +246,19 @@ impl Flow {
     }
 
     /// Takes in a segment that does nothing but continue the stream. `Err` gives the frame back, if there is more to it.
-    pub(crate) fn on_continuation(
+    pub(crate) fn on_plain(
         self: &Arc<Self>,
         host: &Host,
-        segment: &Continuation,
+        segment: &Plain,
         frame: Frame,
     ) -> Result<(), Frame> {
-        self.operate(host, |state, now| match state {
+        if self.inside {
+            // It does not go over the network, so this is somebody else's packet.
+            return Err(frame);
+        }
+        self.attempt(host, |state, now| match state {
             State { engine: Some(engine), outbox, orphan: false, .. } => {
-                engine.input_data(now, segment, frame, outbox)
+                engine.input_plain(now, segment, frame, outbox)
             }
             _ => Err(frame),
         })
@@ -517,17 +527,28 @@ impl Flow {
 
     /// The way of every operation, see the module's documentation.
     fn operate<R>(self: &Arc<Self>, host: &Host, operation: impl FnOnce(&mut State, Instant) -> R) -> R {
+        let Ok(result) = self.attempt::<R, Infallible>(host, |state, now| Ok(operation(state, now)));
+        result
+    }
+
+    /// The same of one that may turn out not to be one: in an `Err` it has changed nothing.
+    #[inline]
+    fn attempt<R, E>(
+        self: &Arc<Self>,
+        host: &Host,
+        operation: impl FnOnce(&mut State, Instant) -> Result<R, E>,
+    ) -> Result<R, E> {
         let now = host.clock.now();
         let mut finish = Finish { flow: self, host, after: After::default() };
         let (result, batch) = {
             let mut state = self.state.lock();
-            let result = operation(&mut state, now);
+            let result = operation(&mut state, now)?;
             state.settle(self, host, now, &mut finish.after);
             (result, state.start_sending())
         };
         if let Some(batch) = batch {
             self.send_all(host, now, batch, &mut finish.after);
         }
-        result
+        Ok(result)
     }
 }

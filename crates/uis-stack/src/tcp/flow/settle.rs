@@ -6,11 +6,12 @@ use std::sync::Arc;
 use smoltcp::socket::tcp::State as TcpState;
 use uis_clock::Instant;
 
-use super::{After, End, Flow, Phase, State};
+use super::{After, End, Flow, Phase, State, Turn};
 use crate::host::Host;
 use crate::tcp::device::Outbox;
 use crate::timers::Timer;
 use uis_clock::unwind::in_drop;
+use uis_vnic::wakers::Wakeup;
 
 impl State {
     /// Draws the consequences of what has just happened to the engine.
@@ -30,14 +31,14 @@ impl State {
                 if !self.orphan {
                     self.give_up = None;
                 }
-                after.established = self.backlog.take();
+                after.turn().established = self.backlog.take();
                 self.writers.drain_into(&mut after.wake);
             }
             match tcp_state {
                 TcpState::TimeWait if engine.all_acked() => {
                     let until = now + host.config.time_wait;
                     if host.tcp.time_wait.insert(flow.key(), engine.closed(until)) {
-                        after.time_wait_timer = Some(until);
+                        after.turn().time_wait_timer = Some(until);
                     }
                     self.finish(End::Eof);
                 }
@@ -53,9 +54,10 @@ impl State {
         if self.engine.is_none() && self.phase != Phase::Over && !waits_for_room {
             self.phase = Phase::Over;
             self.give_up = None;
-            after.failed = self.backlog.take();
-            after.over = true;
-            after.spent = self.spent.take();
+            let turn = after.turn();
+            turn.failed = self.backlog.take();
+            turn.over = true;
+            turn.spent = self.spent.take();
         }
         if !self.readers.is_empty() && self.is_readable() {
             self.readers.drain_into(&mut after.wake);
@@ -170,19 +172,38 @@ pub(super) struct Finish<'a> {
 
 impl Drop for Finish<'_> {
     fn drop(&mut self) {
-        let after = std::mem::take(&mut self.after);
-        in_drop(|| after.run(self.flow, self.host));
+        if self.after.is_something() {
+            let after = std::mem::take(&mut self.after);
+            in_drop(|| after.run(self.flow, self.host));
+        }
     }
 }
 
 impl After {
+    fn turn(&mut self) -> &mut Turn {
+        self.turn.get_or_insert_default()
+    }
+
+    fn is_something(&self) -> bool {
+        !self.wake.is_empty() || self.timer.is_some() || self.turn.is_some()
+    }
+
     /// Does it; no lock is held. Timers and tables come first, and wakers last: these may unwind.
     fn run(mut self, flow: &Arc<Flow>, host: &Host) {
-        if let Some(at) = self.time_wait_timer {
-            host.set_timer(at, Timer::TimeWait);
-        }
         if let Some(at) = self.timer {
             host.set_timer(at, Timer::Flow(Arc::downgrade(flow)));
+        }
+        if let Some(turn) = self.turn {
+            turn.run(flow, host, &mut self.wake);
+        }
+        self.wake.wake();
+    }
+}
+
+impl Turn {
+    fn run(self, flow: &Arc<Flow>, host: &Host, wake: &mut Wakeup) {
+        if let Some(at) = self.time_wait_timer {
+            host.set_timer(at, Timer::TimeWait);
         }
         if let Some(backlog) = self.failed.and_then(|backlog| backlog.upgrade()) {
             backlog.forget(flow);
@@ -194,13 +215,12 @@ impl After {
             }
         }
         if let Some(backlog) = self.established
-            && !backlog.upgrade().is_some_and(|backlog| backlog.push(flow, &mut self.wake))
+            && !backlog.upgrade().is_some_and(|backlog| backlog.push(flow, wake))
         {
             flow.abort(host, End::ABORTED); // the listener is closed
         }
         if self.over {
             host.after_flow();
         }
-        drop(self.wake);
     }
 }
