@@ -69,11 +69,11 @@ fn two_sides_that_only_write_are_told_after_a_probe() {
         both_write(&sim, accepted, dialled).await
     });
     // They would probe each other's window for ever. The first probes are a time-out after the last data.
-    assert!((1_000..2_000).contains(&stuck.at().as_millis()), "at {}", stuck.at());
+    assert!((200..1_000).contains(&stuck.at().as_millis()), "at {}", stuck.at());
     assert_tells(
         &stuck,
         &[
-            "deadlock: at 1.",
+            "deadlock: at 0.",
             "s no task can run and none sleeps, and of the timers that are left nothing can come: \
              probes of closed windows\ntasks:\n",
             "  the program (crates/uis-sim/tests/deadlock.rs:",
@@ -98,7 +98,7 @@ fn one_that_writes_and_one_that_waits_for_something_else_are_told() {
         });
         dialled.write_all(&vec![0; MUCH]).await
     });
-    assert!((1_000..2_000).contains(&stuck.at().as_millis()), "at {}", stuck.at());
+    assert!((200..1_000).contains(&stuck.at().as_millis()), "at {}", stuck.at());
     assert_tells(
         &stuck,
         &["nothing can come: probes of closed windows\n", "Established: has what nobody reads"],

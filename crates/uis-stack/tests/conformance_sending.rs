@@ -175,23 +175,48 @@ fn a_closed_window_is_probed() {
     // RFC 9293 §3.8.6.1: after a retransmission time-out, and then ever more rarely; a probe is one byte.
     script(|s| {
         s.established("<mss 1000>");
-        s.write(1000);
-        s.expect(". 1:1001 ack 1");
-        s.inject(". 1 ack 1001 win 0");
-        s.write(5000);
-        let mut waits = Vec::new();
-        for _ in 0..5 {
-            let before = s.now();
-            let probe = s.next_within(secs(120)).expect("a probe");
-            assert_eq!((probe.seq, probe.len), (1001, 1), "{probe}");
-            waits.push(s.now() - before);
-            s.inject(". 1 ack 1001 win 0");
+        s.write(20_000);
+        assert_eq!(s.drain().len(), 10);
+        s.inject(". 1 ack 10001 win 0");
+        for n in 0..5 {
+            s.expect_after(ms(200 << n), ". 10001:10002 ack 1");
+            s.inject(". 1 ack 10001 win 0");
         }
-        assert!(waits.is_sorted() && waits[4] > waits[0] * 4, "{waits:?}");
-        s.inject(". 1 ack 1001 win 5000");
+        s.inject(". 1 ack 10001 win 10000");
         let sent = s.drain();
-        assert_eq!((sent[0].seq, sent.iter().map(|s| s.len).sum::<usize>()), (1001, 5000));
+        assert_eq!((sent[0].seq, sent.iter().map(|s| s.len).sum::<usize>()), (10001, 10_000));
     });
+}
+
+#[test]
+fn a_write_to_a_closed_window_waits_a_time_out_before_it_is_probed() {
+    // RFC 9293 §3.8.6.1, as Linux and FreeBSD do it: from when there is something to send.
+    for answered in [true, false] {
+        Setup::config(|config| config.rto_bounds(ms(300), ms(1000))).run(|s| {
+            s.established("<mss 1000>");
+            s.write(1000);
+            s.expect(". 1:1001 ack 1");
+            s.inject(". 1 ack 1001 win 0");
+            s.expect_none_for(secs(10));
+            s.write(500);
+            s.expect_none_for(ms(100));
+            s.write(500);
+            let mut waits = [200, 600, 1000, 1000, 1000].into_iter();
+            s.expect_after(ms(waits.next().unwrap()), ". 1001:1002 ack 1");
+            for wait in waits {
+                if answered {
+                    s.inject(". 1 ack 1001 win 0");
+                }
+                s.expect_after(ms(wait), ". 1001:1002 ack 1");
+            }
+            // A window that opens and closes again is a new one.
+            s.inject(". 1 ack 1001 win 1000");
+            s.expect(". 1001:2001 ack 1");
+            s.inject(". 1 ack 2001 win 0");
+            s.write(1);
+            s.expect_after(ms(300), ". 2001:2002 ack 1");
+        });
+    }
 }
 
 #[test]

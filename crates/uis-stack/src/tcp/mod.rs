@@ -18,6 +18,7 @@ mod key;
 mod listener;
 mod offer;
 mod options;
+mod persist;
 mod pool;
 mod recovery;
 mod rto;

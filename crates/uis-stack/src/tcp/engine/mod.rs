@@ -23,6 +23,7 @@ use crate::tcp::flow_time::FlowTime;
 use crate::tcp::inbox::Inbox;
 use crate::tcp::isn;
 use crate::tcp::options::Settings;
+use crate::tcp::persist::Persist;
 use crate::tcp::recovery::Recovery;
 use crate::tcp::rto::Rto;
 use crate::tcp::seq::Seq;
@@ -65,6 +66,8 @@ pub(crate) struct Engine {
     burst: usize,
     time: FlowTime,
     rto: Rto,
+    max_rto: Duration,
+    persist: Persist,
     shield: Shield,
     inbox: Inbox,
     /// The most that the inbox holds.
@@ -180,6 +183,8 @@ impl Engine {
             burst: mtu - header_len(local),
             time,
             rto: Rto::new(Seq(isn), config.initial_rto, config.min_rto, config.max_rto),
+            max_rto: config.max_rto,
+            persist: Persist::default(),
             shield: Shield::new(scale),
             inbox: Inbox::default(),
             recv_capacity: config.recv_buffer,

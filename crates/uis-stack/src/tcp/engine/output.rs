@@ -37,6 +37,7 @@ impl Engine {
         let mut empty = 0;
         self.tell(now, out);
         self.hold_to_window(now, out);
+        self.watch_closed_window(now);
         while out.has_room() {
             let sent = out.len();
             self.fit_burst(now, out);
@@ -46,8 +47,12 @@ impl Engine {
                 return false;
             }
             self.note_smoltcp_window(self.rcv_nxt());
-            let is_ack = Header::of(out.get(sent).expect("a segment was just put there")).is_pure_ack();
-            if is_ack && !self.ack_is_due(now) && !self.owes_window() {
+            let first = Header::of(out.get(sent).expect("a segment was just put there"));
+            if first.len > 0 && self.persist.forbids_probe(self.time.flow(now)) {
+                out.drop_at(sent);
+                return false;
+            }
+            if first.is_pure_ack() && !self.ack_is_due(now) && !self.owes_window() {
                 out.drop_at(sent);
                 empty += 1;
                 if empty > MAX_EMPTY {

@@ -14,13 +14,15 @@ impl Engine {
     /// When [`on_timer`](Self::on_timer) has something to do, if nothing else happens before.
     pub(crate) fn deadline(&mut self, now: Instant) -> Option<Instant> {
         self.rto.hold_to(self.time.flow(now));
+        self.persist.hold_to(self.time.flow(now));
         let rto = self.rto.deadline().and_then(|at| self.time.real(at));
         let smol = if self.smoltcp_waits() { self.smoltcp_deadline(now) } else { None };
+        let persist = self.persist.deadline().and_then(|at| self.time.real(at));
         let keepalive = self.keepalive_at().and_then(|at| self.time.real(at));
         let probe = self.loss_probe_at().and_then(|at| self.time.real(at));
         let ack = self.ack_at.and_then(|at| self.time.real(at));
         let held = self.held_until().and_then(|at| self.time.real(at));
-        [rto, smol, keepalive, probe, ack, held].into_iter().flatten().min()
+        [rto, smol, persist, keepalive, probe, ack, held].into_iter().flatten().min()
     }
 
     /// What the next deadline that means anything is for.
@@ -52,8 +54,7 @@ impl Engine {
 
     /// Whether smoltcp may be waiting for something that comes before our own retransmission timer.
     pub(super) fn smoltcp_waits(&self) -> bool {
-        // Its least retransmission time-out is a second, and probes need a closed window.
-        self.rto.rto() > Duration::from_secs(1) || self.shield.peer_window() == 0
+        self.rto.rto() > Duration::from_secs(1) // its own is not less
     }
 
     pub(super) fn smoltcp_deadline(&mut self, now: Instant) -> Option<Instant> {
@@ -94,10 +95,14 @@ impl Engine {
                 self.act(now, action, out);
             }
         }
-        self.put_off_smoltcp(now);
-        if self.window_probes > self.retries {
-            return Err(GaveUp::Unanswered);
+        if self.persist.is_due(flow_now) {
+            if self.window_probes > self.retries {
+                return Err(GaveUp::Unanswered);
+            }
+            self.fire_smoltcp(now, out);
+            self.persist.on_probe(flow_now, self.max_rto);
         }
+        self.put_off_smoltcp(now);
         if let (Some(keepalive), Some(at)) = (self.keepalive, self.keepalive_at())
             && at <= flow_now
         {
@@ -111,6 +116,15 @@ impl Engine {
         }
         self.pump(now, out);
         Ok(())
+    }
+
+    /// Has a closed window probed for which data waits. While something is in flight, its retransmission finds out.
+    pub(super) fn watch_closed_window(&mut self, now: Instant) {
+        let is_stuck = self.shield.peer_window() == 0
+            && !self.is_opening()
+            && self.rto.in_flight() == 0
+            && self.unsent() > 0;
+        self.persist.watch(self.time.flow(now), is_stuck, self.rto.rto());
     }
 
     /// When the absence of acknowledgments is to be taken for a loss.
