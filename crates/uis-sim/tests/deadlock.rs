@@ -88,6 +88,19 @@ fn two_sides_that_only_write_are_told_after_a_probe() {
     );
 }
 
+/// Windows of a megabyte are told in units of 32 bytes. What is less is taken all the same, byte by byte, from probes that
+/// cross; but nobody's program hears of that.
+#[test]
+fn what_is_left_of_a_window_and_cannot_be_told_is_no_hope() {
+    let stuck = deadlock(7, async |sim| {
+        let (mut accepted, mut dialled) = connect(&sim, small().recv_buffer(1 << 20)).await?;
+        let data = vec![0; MUCH + (1 << 20)];
+        try_zip(accepted.write_all(&data), dialled.write_all(&data)).await
+    });
+    assert!((200..1_000).contains(&stuck.at().as_millis()), "at {}", stuck.at());
+    assert_tells(&stuck, &["nothing can come: probes of closed windows\n"]);
+}
+
 #[test]
 fn one_that_writes_and_one_that_waits_for_something_else_are_told() {
     let stuck = deadlock(0, async |sim| {

@@ -239,6 +239,28 @@ fn a_window_may_stay_closed_for_as_long_as_it_is_answered() {
 }
 
 #[test]
+fn probes_that_cross_and_are_taken_count() {
+    // Either side has a byte of room left and probes the other's window. Each takes the other's byte and says so, in a
+    // segment with the number of its own probe, which is old to the other by then; and so is that probe when it comes again.
+    for answer in [". 1000 ack 2 win 0", ". 1000:1001 ack 2 win 0"] {
+        Setup::config(|config| config.recv_buffer(1000)).run(|s| {
+            s.established("<mss 1000>");
+            s.inject(". 1:1000 ack 1 win 0");
+            s.expect_after(ms(10), ". 1 ack 1000 win 1");
+            s.write(1000);
+            s.expect_after(ms(200), ". 1:2 ack 1000 win 1");
+            s.inject(". 1000:1001 ack 1 win 0");
+            s.expect_after(ms(10), ". 1 ack 1001 win 0");
+            s.inject(answer);
+            s.expect(". 2 ack 1001 win 0");
+            s.expect_within(ms(400), ". 2:3 ack 1001 win 0");
+            s.inject(". 1001 ack 3 win 1000");
+            s.expect(". 3:1001 ack 1001 win 0");
+        });
+    }
+}
+
+#[test]
 fn a_probe_that_is_taken_counts() {
     script(|s| {
         s.established("<mss 1000>");

@@ -143,7 +143,7 @@ pub struct Connection {
     pub cwnd: usize,
     /// The window that the peer offers, in bytes.
     pub peer_window: u32,
-    /// The window that the peer is offered, in bytes.
+    /// The window that the peer is offered, in bytes, as far as the scale of windows can say it.
     pub recv_window: usize,
     /// What it does next by itself.
     pub timer: TcpTimer,

@@ -148,6 +148,11 @@ impl Shield {
         self.right_edge().since(rcv_nxt)
     }
 
+    /// What is left of the window as we told it last: less than we accept if its scale could not say all.
+    pub(crate) fn told_window(&self, rcv_nxt: Seq) -> u32 {
+        (self.acked + self.offered).since(rcv_nxt)
+    }
+
     /// The peer's SYN was accepted.
     pub(crate) fn on_syn(&mut self, syn: &TcpSegment<'_>) {
         self.irs = Some(Seq(syn.seq));
@@ -271,6 +276,12 @@ impl Shield {
         if !acceptable {
             // RFC 9293 §3.10.7.4: a zero window still lets acknowledgments in.
             if start == rcv_nxt && !old_ack && seq_len > 0 {
+                self.learn(seg, stale);
+                return self.rewrite(ack, 0, false, true);
+            }
+            // What came last has come again, or an acknowledgment with its number. If two hosts probe each other's closed
+            // windows, and both have room for that byte, they can tell each other in no other way. As in Linux.
+            if start + seq_len.max(1) == rcv_nxt && ack > rto.una() {
                 self.learn(seg, stale);
                 return self.rewrite(ack, 0, false, true);
             }

@@ -27,7 +27,9 @@ impl Engine {
         let mut ack_after = false;
         let limit = self.smoltcp_edge + self.bypassed;
         match self.shield.judge(seg, state, &self.rto, self.rcv_nxt(), limit) {
-            Verdict::Feed | Verdict::Rewrite { .. } if is_pure_ack(seg) && !self.is_opening() => {
+            Verdict::Feed | Verdict::Rewrite { ack_after: false, .. }
+                if is_pure_ack(seg) && !self.is_opening() =>
+            {
                 self.on_pure_ack(now, packet, seg, out)
             }
             Verdict::Feed if seg.window > 0 || seg.has(flags::SYN | flags::RST) => {

@@ -344,12 +344,12 @@ impl Engine {
         self.shield.peer_window()
     }
 
-    /// What is left of the window that the peer was offered, or is about to be.
+    /// What is left of the window that the peer knows of, or is about to.
     pub(crate) fn our_window(&self) -> usize {
         if self.owes_window() {
             self.recv_room().min(usize::from(u16::MAX) << self.shield.our_scale())
         } else {
-            self.shield.our_window(self.rcv_nxt()) as usize
+            self.shield.told_window(self.rcv_nxt()) as usize
         }
     }
 
