@@ -79,6 +79,11 @@ impl Rto {
         self.rto
     }
 
+    /// The least that the time-out can be.
+    pub(crate) fn least(&self) -> Duration {
+        self.min.min(self.initial)
+    }
+
     pub(crate) fn backoffs(&self) -> u32 {
         self.backoffs
     }

@@ -15,6 +15,9 @@ use crate::wire::{self, TcpFields, flags};
 /// How many empty segments in a row a flow may emit at a turn; more is a loop of smoltcp's.
 const MAX_EMPTY: usize = 4;
 
+/// The least time for which data waits for a larger window (RFC 9293 §3.8.6.2.1).
+pub(super) const LEAST_HOLD: Duration = Duration::from_millis(100);
+
 impl Engine {
     /// Emits what there is to send, as far as the outbox has room. Says whether there may be more.
     pub(crate) fn pump(&mut self, now: Instant, out: &mut Outbox) -> bool {
@@ -266,7 +269,7 @@ impl Engine {
 
     /// Until when data waits at most: for a retransmission time-out, as in Linux, and within the limits of the RFC.
     pub(super) fn held_until(&self) -> Option<Instant> {
-        let wait = self.rto.rto().clamp(Duration::from_millis(100), Duration::from_secs(1));
+        let wait = self.rto.rto().clamp(LEAST_HOLD, Duration::from_secs(1));
         self.held_since.map(|since| since + wait)
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use smoltcp::socket::tcp::State;
 use uis_clock::Instant;
 
+use super::output::LEAST_HOLD;
 use super::{Engine, GaveUp};
 use crate::tcp::TcpTimer;
 use crate::tcp::device::Outbox;
@@ -64,9 +65,18 @@ impl Engine {
         self.time.when(now, at)
     }
 
-    /// No deadline that arises later can lie before `now` plus this.
-    pub(crate) fn least_wait(&self) -> Duration {
-        if self.ack_delay.is_zero() { Duration::from_millis(1) } else { self.ack_delay.min(self.min_rto) }
+    /// Whether the next deadline may lie before `at`. This is seen without working that out, for the most part.
+    pub(crate) fn may_be_due_before(&self, at: Instant, now: Instant) -> bool {
+        at > now + self.least_wait()
+            || self.loss_probe_at().and_then(|at| self.time.real(at)).is_some_and(|probe| probe < at)
+    }
+
+    /// The least time between what sets a deadline and that deadline, but for a loss probe: it is counted from a moment before
+    /// more was sent than a single segment.
+    fn least_wait(&self) -> Duration {
+        let ack = if self.ack_delay.is_zero() { Duration::from_millis(1) } else { self.ack_delay };
+        let least = ack.min(self.rto.least()).min(LEAST_HOLD);
+        self.keepalive.map_or(least, |keepalive| least.min(keepalive.idle).min(keepalive.interval))
     }
 
     /// Does what is due: retransmission, probes, delayed acknowledgments. With `path_busy` packets are waiting in the

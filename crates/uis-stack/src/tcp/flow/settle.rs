@@ -77,7 +77,7 @@ impl State {
     pub(super) fn next_timer(&mut self, now: Instant) -> Option<Instant> {
         let engine = self.engine.as_mut()?;
         let give_up = self.give_up.map(|(at, _)| at);
-        if self.armed.last().is_some_and(|&armed| armed <= now + engine.least_wait()) {
+        if self.armed.last().is_some_and(|&armed| !engine.may_be_due_before(armed, now)) {
             return give_up;
         }
         // While there is no room, smoltcp has something to send now; that is no deadline.
