@@ -281,7 +281,8 @@ impl Shield {
             }
             // What came last has come again, or an acknowledgment with its number. If two hosts probe each other's closed
             // windows, and both have room for that byte, they can tell each other in no other way. As in Linux.
-            if start + seq_len.max(1) == rcv_nxt && ack > rto.una() {
+            // But a FIN that comes again asks for its acknowledgment, and would not get it from a connection that ended with it.
+            if !seg.has(flags::FIN) && start + seq_len.max(1) == rcv_nxt && ack > rto.una() {
                 self.learn(seg, stale);
                 return self.rewrite(ack, 0, false, true);
             }
