@@ -44,10 +44,18 @@ impl Routes {
         &self,
         addr: IpAddr,
         frame: Frame,
-        inject: impl FnOnce(&WeakVnic, Frame) -> Result<(), Undelivered>,
+        inject: impl Fn(&WeakVnic, Frame) -> Result<(), Undelivered>,
     ) -> Result<Result<(), Undelivered>, Frame> {
+        let mut frame = Some(frame);
         let look_up = || self.table.read().vnics.get(&addr).cloned();
-        Recent::pass(&LEADS, (slot(addr), addr), &self.changes, frame, look_up, inject)
+        let result = Recent::ask(&LEADS, (slot(addr), &addr), &self.changes, look_up, |vnic| {
+            frame.take().map(|frame| inject(vnic, frame))
+        });
+        match (result, frame) {
+            (Some(Some(result)), _) => Ok(result),
+            (_, Some(frame)) => Err(frame),
+            (_, None) => unreachable!("it went to the Vnic"),
+        }
     }
 
     /// Gives all of `addrs` to `vnic`, or none. True if the Vnic was not known before.

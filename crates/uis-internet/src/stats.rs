@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use uis_vnic::tally::Tally;
 use uis_vnic::{DropReason, Frame, Undelivered, WeakVnic};
 
 const REASONS: usize = DropReason::ALL.len();
@@ -100,19 +101,19 @@ impl fmt::Debug for InternetStats {
 /// The counters of what is done without the queue's lock.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    delivered: AtomicU64,
+    delivered: Tally,
     dropped: [AtomicU64; REASONS],
-    injected: AtomicU64,
+    injected: Tally,
     injected_dropped: AtomicU64,
 }
 
 impl Counters {
     /// Hands a frame to `vnic` and counts what came of it. If the receiver panics, it has been delivered.
     pub(crate) fn deliver(&self, frame: Frame, sent: bool, vnic: &WeakVnic) -> Result<(), Undelivered> {
-        struct Delivered<'a>(&'a AtomicU64);
+        struct Delivered<'a>(&'a Tally);
         impl Drop for Delivered<'_> {
             fn drop(&mut self) {
-                self.0.fetch_add(1, Ordering::Relaxed);
+                self.0.add(1);
             }
         }
         let delivered = Delivered(if sent { &self.delivered } else { &self.injected });
@@ -130,8 +131,8 @@ impl Counters {
     }
 
     pub(crate) fn read_into(&self, stats: &mut InternetStats) {
-        stats.delivered = self.delivered.load(Ordering::Relaxed);
-        stats.injected = self.injected.load(Ordering::Relaxed);
+        stats.delivered = self.delivered.sum();
+        stats.injected = self.injected.sum();
         stats.injected_dropped = self.injected_dropped.load(Ordering::Relaxed);
         for (value, counter) in stats.dropped.iter_mut().zip(&self.dropped) {
             *value = counter.load(Ordering::Relaxed);

@@ -23,16 +23,13 @@ impl Dispatcher for Host {
             return self.stats.discard(reason);
         }
         // The short way of nearly all packets: to a connection, whose addresses were checked when it began.
-        let frame = match Plain::read(frame.packet()).filter(|_| self.keeps_addrs()) {
-            None => frame,
-            Some(segment) => {
-                let key = FlowKey::of(&segment);
-                match self.tcp.pass(&key, frame, |flow, frame| flow.on_plain(self, &segment, frame)) {
-                    Ok(Ok(())) => return,
-                    Ok(Err(frame)) | Err(frame) => frame,
-                }
-            }
-        };
+        let mut frame = Some(frame);
+        if self.keeps_addrs()
+            && let Some(segment) = frame.as_ref().and_then(|frame| Plain::read(frame.packet()))
+        {
+            self.tcp.with(&FlowKey::of(&segment), |flow| flow.on_plain(self, &segment, &mut frame));
+        }
+        let Some(frame) = frame else { return };
         match wire::parse(frame.packet(), true) {
             Ok(packet) => self.receive_from_network(&packet),
             Err(reason) => self.stats.discard(reason),
@@ -55,8 +52,8 @@ impl Host {
         {
             let key = flow_key(packet, seg);
             // A connection of the stack to itself does not go over the network, so this would be somebody else's packet.
-            let took = |flow: &Arc<Flow>, ()| !flow.inside && flow.on_segment(self, packet, seg);
-            if self.tcp.pass(&key, (), took).is_ok_and(|took| took) {
+            let took = |flow: &Arc<Flow>| !flow.inside && flow.on_segment(self, packet, seg);
+            if self.tcp.with(&key, took) == Some(true) {
                 return;
             }
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use uis_vnic::DropReason;
+use uis_vnic::tally::Tally;
 
 use crate::wire::DiscardReason;
 
@@ -66,19 +67,19 @@ impl fmt::Debug for StackStats {
 /// The counters as they run.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    received: AtomicU64,
-    sent: AtomicU64,
+    received: Tally,
+    sent: Tally,
     discarded: [AtomicU64; DiscardReason::ALL.len()],
     not_sent: [AtomicU64; DropReason::ALL.len()],
 }
 
 impl Counters {
     pub(crate) fn received(&self) {
-        self.received.fetch_add(1, Ordering::Relaxed);
+        self.received.add(1);
     }
 
     pub(crate) fn sent(&self, n: u64) {
-        self.sent.fetch_add(n, Ordering::Relaxed);
+        self.sent.add(n);
     }
 
     pub(crate) fn discard(&self, why: DiscardReason) {
@@ -95,8 +96,8 @@ impl Counters {
 
     pub(crate) fn read(&self, connections: usize, time_wait: usize, reassembling: usize) -> StackStats {
         StackStats {
-            received: self.received.load(Ordering::Relaxed),
-            sent: self.sent.load(Ordering::Relaxed),
+            received: self.received.sum(),
+            sent: self.sent.sum(),
             connections: connections as u64,
             time_wait: time_wait as u64,
             reassembling: reassembling as u64,

@@ -90,8 +90,12 @@ impl fmt::Display for DropReason {
 /// let error = io::Error::from(undelivered);
 /// assert_eq!(error.kind(), io::ErrorKind::HostUnreachable);
 /// ```
-#[derive(Clone, Debug)]
-pub struct Undelivered {
+#[derive(Clone)]
+pub struct Undelivered(Box<Inner>);
+
+/// In a box, so that the result of what nearly always succeeds is one word.
+#[derive(Clone)]
+struct Inner {
     reason: DropReason,
     frame: Frame,
 }
@@ -100,31 +104,37 @@ impl Undelivered {
     /// `frame`, not delivered for `reason`.
     #[must_use]
     pub fn new(reason: DropReason, frame: Frame) -> Self {
-        Self { reason, frame }
+        Self(Box::new(Inner { reason, frame }))
     }
 
     /// Why it was not delivered.
     #[must_use]
     pub fn reason(&self) -> DropReason {
-        self.reason
+        self.0.reason
     }
 
     /// The frame itself, to read.
     #[must_use]
     pub fn frame(&self) -> &Frame {
-        &self.frame
+        &self.0.frame
     }
 
     /// The frame itself, to try again with.
     #[must_use]
     pub fn into_frame(self) -> Frame {
-        self.frame
+        self.0.frame
     }
 }
 
 impl fmt::Display for Undelivered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "frame of {} bytes not delivered: {}", self.frame.len(), self.reason)
+        write!(f, "frame of {} bytes not delivered: {}", self.frame().len(), self.reason())
+    }
+}
+
+impl fmt::Debug for Undelivered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Undelivered").field("reason", &self.reason()).field("frame", self.frame()).finish()
     }
 }
 
@@ -132,7 +142,7 @@ impl error::Error for Undelivered {}
 
 impl From<Undelivered> for io::Error {
     fn from(undelivered: Undelivered) -> Self {
-        io::Error::new(undelivered.reason.kind(), undelivered)
+        io::Error::new(undelivered.reason().kind(), undelivered)
     }
 }
 
@@ -172,8 +182,8 @@ impl error::Error for SendError {}
 /// Keeps the frame where it may be sent again, that is for [`DropReason::Full`].
 impl From<Undelivered> for SendError {
     fn from(undelivered: Undelivered) -> Self {
-        match undelivered.reason {
-            DropReason::Full => Self::Full(undelivered.frame),
+        match undelivered.reason() {
+            DropReason::Full => Self::Full(undelivered.into_frame()),
             reason => Self::Dropped(reason),
         }
     }

@@ -66,6 +66,8 @@ mod port;
 #[doc(hidden)]
 pub mod recent;
 pub mod rfc1071;
+#[doc(hidden)]
+pub mod tally;
 mod vnic;
 #[doc(hidden)]
 pub mod wakers;

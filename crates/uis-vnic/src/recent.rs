@@ -72,42 +72,36 @@ impl<K: Copy + Eq, V> Recent<K, V> {
         self.slots[at % SLOTS].replace((stamp, key, value)).map(|(_, _, old)| old)
     }
 
-    /// Calls `to` with the answer for `key` and with `given`, or gives that back if there is none. The answer is what the
-    /// thread remembers in place `at`, or else what `look_up` finds.
+    /// What `with` makes of the answer for `key`, which is what the thread remembers in place `at`, or else what `look_up`
+    /// finds. `None` if there is none.
     ///
     /// Meanwhile the thread may come here again: it finds what it remembers, and learns nothing.
     #[inline]
-    pub fn pass<T, R>(
+    pub fn ask<R>(
         known: &'static LocalKey<RefCell<Self>>,
-        (at, key): (usize, K),
+        (at, key): (usize, &K),
         changes: &Changes,
-        given: T,
         look_up: impl FnOnce() -> Option<V>,
-        to: impl FnOnce(&V, T) -> R,
-    ) -> Result<R, T> {
+        mut with: impl FnMut(&V) -> R,
+    ) -> Option<R> {
         let stamp = changes.stamp();
-        let mut call = Some((given, to));
         // While the thread ends there may be no memory left.
         let result = known.try_with(|known| {
             let known = known.try_borrow().ok()?;
-            let value = known.get(at, stamp, &key)?;
-            call.take().map(|(given, to)| to(value, given))
+            known.get(at, stamp, key).map(&mut with)
         });
-        match (result, call) {
-            (Ok(Some(result)), _) => Ok(result),
-            (_, Some((given, to))) => {
-                let Some(value) = look_up() else { return Err(given) };
-                let result = to(&value, given);
-                if changes.stamp() == stamp {
-                    let replaced = known.try_with(|known| {
-                        known.try_borrow_mut().ok().and_then(|mut known| known.keep(at, stamp, key, value))
-                    });
-                    drop(replaced);
-                }
-                Ok(result)
-            }
-            (_, None) => unreachable!("what was called has a result"),
+        if let Ok(Some(result)) = result {
+            return Some(result);
         }
+        let value = look_up()?;
+        let result = with(&value);
+        if changes.stamp() == stamp {
+            let replaced = known.try_with(|known| {
+                known.try_borrow_mut().ok().and_then(|mut known| known.keep(at, stamp, *key, value))
+            });
+            drop(replaced);
+        }
+        Some(result)
     }
 }
 
@@ -117,42 +111,42 @@ mod tests {
 
     thread_local!(static KNOWN: RefCell<Recent<&'static str, u8>> = const { RefCell::new(Recent::new()) });
 
-    /// What is passed for this key, where `found` is what the table says.
-    fn ask(at: usize, key: &'static str, table: &Changes, found: Option<u8>) -> Result<u8, ()> {
-        Recent::pass(&KNOWN, (at, key), table, (), || found, |value, ()| *value)
+    /// The answer for this key, where `found` is what the table says.
+    fn ask(at: usize, key: &'static str, table: &Changes, found: Option<u8>) -> Option<u8> {
+        Recent::ask(&KNOWN, (at, &key), table, || found, |value| *value)
     }
 
     #[test]
     fn an_answer_holds_until_its_table_changes() {
         let (one, other) = (Changes::default(), Changes::default());
-        assert_eq!(ask(3, "key", &one, None), Err(()));
-        assert_eq!(ask(3, "key", &one, Some(7)), Ok(7));
-        assert_eq!(ask(3, "key", &one, None), Ok(7));
-        assert_eq!(ask(3, "key", &other, None), Err(()), "another table");
-        assert_eq!(ask(3, "else", &one, None), Err(()));
-        assert_eq!(ask(4, "key", &one, None), Err(()));
+        assert_eq!(ask(3, "key", &one, None), None);
+        assert_eq!(ask(3, "key", &one, Some(7)), Some(7));
+        assert_eq!(ask(3, "key", &one, None), Some(7));
+        assert_eq!(ask(3, "key", &other, None), None, "another table");
+        assert_eq!(ask(3, "else", &one, None), None);
+        assert_eq!(ask(4, "key", &one, None), None);
         one.happened();
-        assert_eq!(ask(3, "key", &one, Some(8)), Ok(8));
-        assert_eq!(ask(3 + SLOTS, "other", &one, Some(9)), Ok(9));
-        assert_eq!(ask(3, "key", &one, None), Err(()), "its place was taken");
+        assert_eq!(ask(3, "key", &one, Some(8)), Some(8));
+        assert_eq!(ask(3 + SLOTS, "other", &one, Some(9)), Some(9));
+        assert_eq!(ask(3, "key", &one, None), None, "its place was taken");
     }
 
     #[test]
     fn what_changes_meanwhile_is_not_kept() {
         let table = Changes::default();
-        let changing = |value: &u8, ()| {
+        let changing = |value: &u8| {
             table.happened();
             *value
         };
-        assert_eq!(Recent::pass(&KNOWN, (5, "key"), &table, (), || Some(1), changing), Ok(1));
-        assert_eq!(ask(5, "key", &table, None), Err(()));
+        assert_eq!(Recent::ask(&KNOWN, (5, &"key"), &table, || Some(1), changing), Some(1));
+        assert_eq!(ask(5, "key", &table, None), None);
     }
 
     #[test]
     fn it_may_be_used_while_it_is_used() {
         let table = Changes::default();
-        assert_eq!(ask(0, "outer", &table, Some(1)), Ok(1));
-        let inner = |outer: &u8, ()| {
+        assert_eq!(ask(0, "outer", &table, Some(1)), Some(1));
+        let inner = |outer: &u8| {
             (
                 *outer,
                 ask(0, "outer", &table, None),
@@ -160,7 +154,7 @@ mod tests {
                 ask(1, "inner", &table, None),
             )
         };
-        let result = Recent::pass(&KNOWN, (0, "outer"), &table, (), || None, inner);
-        assert_eq!(result, Ok((1, Ok(1), Ok(2), Err(()))), "it learns nothing meanwhile");
+        let result = Recent::ask(&KNOWN, (0, &"outer"), &table, || None, inner);
+        assert_eq!(result, Some((1, Some(1), Some(2), None)), "it learns nothing meanwhile");
     }
 }

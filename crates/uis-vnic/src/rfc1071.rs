@@ -69,9 +69,16 @@ fn sum_blocks(blocks: &[[u8; BLOCK]]) -> Partial {
 #[inline]
 fn sum_tail(bytes: &[u8]) -> Partial {
     let (words, rest) = bytes.as_chunks::<4>();
-    let mut last = [0; 4];
-    last[..rest.len()].copy_from_slice(rest);
-    words.iter().chain([&last]).map(|word| Partial::from(u32::from_ne_bytes(*word))).sum()
+    let mut sum = 0;
+    for word in words {
+        sum += Partial::from(u32::from_ne_bytes(*word));
+    }
+    match *rest {
+        [] => sum,
+        [a] => sum + Partial::from(u32::from_ne_bytes([a, 0, 0, 0])),
+        [a, b] => sum + Partial::from(u32::from_ne_bytes([a, b, 0, 0])),
+        [a, b, c, ..] => sum + Partial::from(u32::from_ne_bytes([a, b, c, 0])),
+    }
 }
 
 #[cfg(test)]

@@ -547,15 +547,16 @@ impl Inlet {
     #[inline]
     fn pass(&self, frame: Frame) -> Option<Frame> {
         let at = self.id.number() as usize;
+        let mut frame = Some(frame);
         let look_up = || self.dispatcher.read().clone();
-        let receive = |receiver: &Weak<dyn Dispatcher>, frame| match receiver.upgrade() {
-            Some(receiver) => {
+        Recent::ask(&RECEIVERS, (at, &self.id), &self.changes, look_up, |receiver| {
+            if let Some(receiver) = receiver.upgrade()
+                && let Some(frame) = frame.take()
+            {
                 receiver.receive_frame(frame);
-                None
             }
-            None => Some(frame),
-        };
-        Recent::pass(&RECEIVERS, (at, self.id), &self.changes, frame, look_up, receive).unwrap_or_else(Some)
+        });
+        frame
     }
 
     fn close(&self) {

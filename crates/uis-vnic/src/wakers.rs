@@ -125,14 +125,22 @@ impl Extend<Waker> for Wakeup {
     }
 }
 
-impl Drop for Wakeup {
-    fn drop(&mut self) {
-        let Some(first) = self.first.take() else { return };
+impl Wakeup {
+    fn wake_all(&mut self) {
         let mut panics = Panics::default();
-        for waker in std::iter::once(first).chain(self.rest.drain(..)) {
+        for waker in self.first.take().into_iter().chain(self.rest.drain(..)) {
             panics.catch(|| waker.wake());
         }
         panics.resume();
+    }
+}
+
+impl Drop for Wakeup {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.is_empty() {
+            self.wake_all();
+        }
     }
 }
 

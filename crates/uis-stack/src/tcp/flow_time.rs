@@ -17,8 +17,8 @@ const BASE: i64 = 1 << 40;
 /// changed so that smoltcp's retransmission timer fires when the flow's own does, be that earlier or later.
 #[derive(Debug, Default)]
 pub(crate) struct FlowTime {
-    /// How long it has stood still so far.
-    stood: Duration,
+    /// For how many nanoseconds it has stood still so far.
+    stood: u64,
     /// Since when it stands still, if it does.
     since: Option<Instant>,
     /// How far smoltcp is ahead, in microseconds.
@@ -28,12 +28,13 @@ pub(crate) struct FlowTime {
 impl FlowTime {
     /// The flow's time at `now`.
     pub(crate) fn flow(&self, now: Instant) -> Instant {
-        self.since.unwrap_or(now) - self.stood
+        let now = self.since.unwrap_or(now);
+        Instant::from_nanos(now.as_nanos().saturating_sub(self.stood))
     }
 
     /// When it will be `at` on the flow, if it runs on from now; `None` while it stands still.
     pub(crate) fn real(&self, at: Instant) -> Option<Instant> {
-        self.since.is_none().then(|| at + self.stood)
+        self.since.is_none().then(|| Instant::from_nanos(at.as_nanos().saturating_add(self.stood)))
     }
 
     /// smoltcp's time at `now`.
@@ -67,7 +68,7 @@ impl FlowTime {
     /// Makes flow time run again from `now` on.
     pub(crate) fn go_on(&mut self, now: Instant) {
         if let Some(since) = self.since.take() {
-            self.stood = self.stood.saturating_add(now - since);
+            self.stood = self.stood.saturating_add(now.as_nanos().saturating_sub(since.as_nanos()));
         }
     }
 }

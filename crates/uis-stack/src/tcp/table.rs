@@ -77,15 +77,10 @@ impl Table {
         self.flows.read().get(key).cloned()
     }
 
-    /// Hands what has arrived to the flow with this key, or gives it back if there is none.
+    /// What `with` makes of the flow with this key, if there is one.
     #[inline]
-    pub(crate) fn pass<T, R>(
-        &self,
-        key: &FlowKey,
-        given: T,
-        to: impl FnOnce(&Arc<Flow>, T) -> R,
-    ) -> Result<R, T> {
-        Recent::pass(&FLOWS, (key.slot(), *key), &self.changes, given, || self.flow(key), to)
+    pub(crate) fn with<R>(&self, key: &FlowKey, with: impl FnMut(&Arc<Flow>) -> R) -> Option<R> {
+        Recent::ask(&FLOWS, (key.slot(), key), &self.changes, || self.flow(key), with)
     }
 
     /// Adds a flow, unless there is one with its addresses.

@@ -8,6 +8,8 @@ mod output;
 mod receive;
 mod timers;
 
+pub(crate) use receive::Unpredicted;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

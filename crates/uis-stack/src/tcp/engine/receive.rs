@@ -11,36 +11,40 @@ use crate::tcp::offer::Offer;
 use crate::tcp::seq::Seq;
 use crate::wire::Plain;
 
+/// A segment is more than the continuation of a stream that it was taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unpredicted;
+
 impl Engine {
     /// Takes in a segment that does nothing but continue the stream, as nearly all do, without smoltcp: its packet goes to
-    /// the reader as it is. `Err` gives the packet back, if there is more to it than that.
+    /// the reader as it is. `Err` if there is more to it; then nothing has changed.
     pub(crate) fn input_plain(
         &mut self,
         now: Instant,
         segment: &Plain,
-        frame: Frame,
+        frame: &mut Option<Frame>,
         out: &mut Outbox,
-    ) -> Result<(), Frame> {
-        let rcv_nxt = self.rcv_nxt();
-        let is_plain = match self.state() {
+    ) -> Result<(), Unpredicted> {
+        let is_bare = segment.payload.is_empty();
+        let is_open = match self.state() {
             State::Established => true,
-            State::FinWait1 | State::FinWait2 => !segment.payload.is_empty(),
+            State::FinWait1 | State::FinWait2 => !is_bare,
             _ => false,
         };
-        let predicted = if is_plain && self.given <= rcv_nxt {
-            self.shield.predict(segment, &self.rto, rcv_nxt)
-        } else {
-            None
-        };
-        let Some(is_news) = predicted else { return Err(frame) };
-        self.on_heard(self.time.flow(now));
-        if !segment.payload.is_empty() {
+        let rcv_nxt = self.rcv_nxt();
+        if !is_open || self.given > rcv_nxt {
+            return Err(Unpredicted);
+        }
+        let is_news = self.shield.predict(segment, &self.rto, rcv_nxt).ok_or(Unpredicted)?;
+        let frame = frame.take();
+        if !is_bare && let Some(frame) = frame {
             let len = segment.payload.len() as u32;
             self.inbox.push_packet(frame.into_packet(), segment.payload.start, segment.payload.end);
             self.bypassed = self.bypassed.wrapping_add(len);
             self.given = rcv_nxt + len;
             self.schedule_ack(now);
         }
+        self.on_heard(self.time.flow(now));
         if is_news {
             self.on_acked(now, Seq(segment.ack), out);
         }

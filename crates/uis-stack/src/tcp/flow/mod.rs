@@ -24,7 +24,7 @@ use settle::Finish;
 
 use crate::host::Host;
 use crate::tcp::device::Outbox;
-use crate::tcp::engine::Engine;
+use crate::tcp::engine::{Engine, Unpredicted};
 use crate::tcp::inbox::Inbox;
 use crate::tcp::key::FlowKey;
 use crate::tcp::listener::Backlog;
@@ -127,7 +127,7 @@ struct State {
 /// What is to be done after the lock is released.
 #[derive(Default)]
 struct After {
-    wake: Wakeup,
+    wake: Option<Wakeup>,
     timer: Option<Instant>,
     turn: Option<Box<Turn>>,
 }
@@ -245,22 +245,21 @@ impl Flow {
         })
     }
 
-    /// Takes in a segment that does nothing but continue the stream. `Err` gives the frame back, if there is more to it.
+    /// Takes in a segment that does nothing but continue the stream, and its frame. `Err` if there is more to it.
     pub(crate) fn on_plain(
         self: &Arc<Self>,
         host: &Host,
         segment: &Plain,
-        frame: Frame,
-    ) -> Result<(), Frame> {
+        frame: &mut Option<Frame>,
+    ) -> Result<(), Unpredicted> {
         if self.inside {
-            // It does not go over the network, so this is somebody else's packet.
-            return Err(frame);
+            return Err(Unpredicted); // it does not go over the network, so this is somebody else's packet
         }
         self.attempt(host, |state, now| match state {
             State { engine: Some(engine), outbox, orphan: false, .. } => {
                 engine.input_plain(now, segment, frame, outbox)
             }
-            _ => Err(frame),
+            _ => Err(Unpredicted),
         })
     }
 

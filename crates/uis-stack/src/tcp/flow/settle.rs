@@ -32,7 +32,7 @@ impl State {
                     self.give_up = None;
                 }
                 after.turn().established = self.backlog.take();
-                self.writers.drain_into(&mut after.wake);
+                self.writers.drain_into(after.wake());
             }
             match tcp_state {
                 TcpState::TimeWait if engine.all_acked() => {
@@ -60,10 +60,10 @@ impl State {
             turn.spent = self.spent.take();
         }
         if !self.readers.is_empty() && self.is_readable() {
-            self.readers.drain_into(&mut after.wake);
+            self.readers.drain_into(after.wake());
         }
         if !self.writers.is_empty() && (self.end.is_some() || self.wants_writer()) {
-            self.writers.drain_into(&mut after.wake);
+            self.writers.drain_into(after.wake());
         }
         if let Some(at) = self.next_timer(now)
             && self.armed.last().is_none_or(|&armed| at < armed)
@@ -180,23 +180,28 @@ impl Drop for Finish<'_> {
 }
 
 impl After {
+    fn wake(&mut self) -> &mut Wakeup {
+        self.wake.get_or_insert_default()
+    }
+
     fn turn(&mut self) -> &mut Turn {
         self.turn.get_or_insert_default()
     }
 
     fn is_something(&self) -> bool {
-        !self.wake.is_empty() || self.timer.is_some() || self.turn.is_some()
+        self.wake.is_some() || self.timer.is_some() || self.turn.is_some()
     }
 
     /// Does it; no lock is held. Timers and tables come first, and wakers last: these may unwind.
-    fn run(mut self, flow: &Arc<Flow>, host: &Host) {
+    fn run(self, flow: &Arc<Flow>, host: &Host) {
+        let mut wake = self.wake.unwrap_or_default();
         if let Some(at) = self.timer {
             host.set_timer(at, Timer::Flow(Arc::downgrade(flow)));
         }
         if let Some(turn) = self.turn {
-            turn.run(flow, host, &mut self.wake);
+            turn.run(flow, host, &mut wake);
         }
-        self.wake.wake();
+        wake.wake();
     }
 }
 
