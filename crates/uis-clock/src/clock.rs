@@ -39,6 +39,14 @@ pub trait Clock: Send + Sync + fmt::Debug + 'static {
     /// The time now. It never steps back.
     fn now(&self) -> Instant;
 
+    /// A time that has been now, some milliseconds ago at most, for those who ask often and need no more. It may lie before
+    /// what [`now`](Clock::now) has said already.
+    ///
+    /// By default it is [`now`](Clock::now), which is right for every clock whose time is read at little cost.
+    fn now_coarse(&self) -> Instant {
+        self.now()
+    }
+
     /// The time of day at [`Instant::ZERO`], the same for the whole life of a clock.
     fn epoch(&self) -> SystemTime;
 

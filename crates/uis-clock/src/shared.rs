@@ -56,6 +56,18 @@ impl SharedClock {
         self.clock.now()
     }
 
+    /// A time that has been now, some milliseconds ago at most. See [`Clock::now_coarse`].
+    ///
+    /// ```
+    /// use uis_clock::{SharedClock, VirtualClock};
+    ///
+    /// let clock = SharedClock::new(uis_clock::SystemClock::new());
+    /// assert!(clock.now_coarse() <= clock.now());
+    /// ```
+    pub fn now_coarse(&self) -> Instant {
+        self.clock.now_coarse()
+    }
+
     /// The time of day at [`Instant::ZERO`].
     pub fn epoch(&self) -> SystemTime {
         self.clock.epoch()

@@ -155,3 +155,14 @@ fn what_is_sent_between_threads_can_be() {
     #[cfg(feature = "tokio")]
     check::<uis_clock::TokioClock>();
 }
+
+#[test]
+fn coarse_time_is_hardly_late_and_never_early() {
+    let clock = SystemClock::new();
+    for _ in 0..1000 {
+        let before = clock.now();
+        let coarse = clock.now_coarse();
+        assert!(coarse <= clock.now());
+        assert!(coarse + Duration::from_millis(100) > before, "{coarse} after {before}");
+    }
+}

@@ -22,6 +22,8 @@ pub(crate) struct Rto {
     rto: Duration,
     /// The segment whose round trip is being measured: the end of it, and when it was sent.
     timed: Option<(Seq, Instant)>,
+    /// Whether the times that come are too coarse for that.
+    is_coarse: bool,
     una: Seq,
     nxt: Seq,
     /// The end of the furthest window probe. A probe is no part of what is in flight, yet may be acknowledged.
@@ -43,6 +45,7 @@ impl Rto {
             shortest: None,
             rto: initial,
             timed: None,
+            is_coarse: false,
             una: isn,
             nxt: isn,
             probed: isn,
@@ -97,6 +100,16 @@ impl Rto {
         self.deadline
     }
 
+    /// From here on the times that come are exact, or not.
+    pub(crate) fn set_coarse(&mut self, is_coarse: bool) {
+        self.is_coarse = is_coarse;
+    }
+
+    /// Whether a round trip is being measured.
+    pub(crate) fn is_timing(&self) -> bool {
+        self.timed.is_some()
+    }
+
     /// The time is `now`. A deadline that lies further ahead than it was ever set to has been left there by a clock that
     /// stepped back.
     pub(crate) fn hold_to(&mut self, now: Instant) {
@@ -109,7 +122,7 @@ impl Rto {
             self.retransmits += 1;
             // Karn's algorithm, RFC 6298 §3: no sample from what was sent twice.
             self.timed = None;
-        } else if self.timed.is_none() {
+        } else if self.timed.is_none() && !self.is_coarse {
             self.timed = Some((end, now));
         }
         self.nxt = self.nxt.max(end);
@@ -137,13 +150,10 @@ impl Rto {
         self.nxt = self.nxt.max(ack);
         self.probed = self.probed.max(ack);
         self.backoffs = 0;
-        match self.timed {
-            Some((end, sent)) if end <= ack => {
-                self.timed = None;
-                self.sample(now - sent);
-            }
+        match self.timed.take_if(|(end, _)| *end <= ack).filter(|_| !self.is_coarse) {
+            Some((_, sent)) => self.sample(now - sent),
             // The back-off ends with new data acknowledged, sample or not, as in Linux.
-            _ => self.recompute(),
+            None => self.recompute(),
         }
         // §5.2 and §5.3
         self.deadline = (self.una != self.nxt).then(|| now + self.rto);
@@ -235,6 +245,19 @@ mod tests {
         rto.on_sent(at(1000), a, a + 10);
         rto.on_ack(at(1001), a + 10);
         assert_eq!((rto.srtt(), rto.retransmits()), (None, 1));
+    }
+
+    #[test]
+    fn a_coarse_time_gives_no_sample() {
+        for [sent_coarse, acked_coarse] in [[true, false], [false, true]] {
+            let mut rto = rto();
+            rto.set_coarse(sent_coarse);
+            rto.on_sent(at(0), Seq(100), Seq(200));
+            assert_eq!(rto.is_timing(), !sent_coarse);
+            rto.set_coarse(acked_coarse);
+            rto.on_ack(at(30), Seq(200));
+            assert_eq!((rto.srtt(), rto.in_flight(), rto.is_timing()), (None, 0, false));
+        }
     }
 
     #[test]

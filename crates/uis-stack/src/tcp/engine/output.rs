@@ -82,7 +82,7 @@ impl Engine {
     }
 
     /// Whether smoltcp is sure to emit nothing before a timer is due. Asking it costs more.
-    fn is_quiet(&self) -> bool {
+    pub(super) fn is_quiet(&self) -> bool {
         self.state() == State::Established
             && !self.fin_wanted
             && self.unsent() == (self.snd_next - self.rto.una()) as usize

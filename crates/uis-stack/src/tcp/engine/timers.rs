@@ -48,6 +48,17 @@ impl Engine {
         self.keepalives + self.window_probes
     }
 
+    /// From here on the times that come are exact, or not.
+    pub(crate) fn set_coarse(&mut self, is_coarse: bool) {
+        self.rto.set_coarse(is_coarse);
+    }
+
+    /// Whether what comes next needs an exact time: it may end the measurement of a round trip, or let data go out, of which
+    /// the next one begins.
+    pub(crate) fn wants_exact_time(&self) -> bool {
+        self.rto.is_timing() || !self.is_quiet()
+    }
+
     /// When the last window probe or keep-alive was sent that the peer has answered.
     pub(crate) fn answered(&self) -> Option<Instant> {
         self.answered

@@ -11,6 +11,7 @@ mod settle;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub(crate) struct Flow {
     pub(crate) remote: SocketAddr,
     /// Whether the peer is this stack itself.
     pub(crate) inside: bool,
+    /// Whether the next segment needs an exact time. One that does and gets none measures no round trip.
+    wants_exact_time: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -203,7 +206,14 @@ impl Flow {
             give_up,
             armed: Vec::new(),
         };
-        Arc::new(Self { id, local: key.local(), remote: key.remote(), inside, state: Mutex::new(state) })
+        Arc::new(Self {
+            id,
+            local: key.local(),
+            remote: key.remote(),
+            inside,
+            wants_exact_time: AtomicBool::new(true),
+            state: Mutex::new(state),
+        })
     }
 
     pub(crate) fn key(&self) -> FlowKey {
@@ -255,7 +265,10 @@ impl Flow {
         if self.inside {
             return Err(Unpredicted); // it does not go over the network, so this is somebody else's packet
         }
-        self.attempt(host, |state, now| match state {
+        // Reading the clock is a tenth of what a segment costs.
+        let is_coarse = !self.wants_exact_time.load(Ordering::Relaxed);
+        let now = if is_coarse { host.clock.now_coarse() } else { host.clock.now() };
+        self.attempt(host, now, is_coarse, |state, now| match state {
             State { engine: Some(engine), outbox, orphan: false, .. } => {
                 engine.input_plain(now, segment, frame, outbox)
             }
@@ -526,7 +539,9 @@ impl Flow {
 
     /// The way of every operation, see the module's documentation.
     fn operate<R>(self: &Arc<Self>, host: &Host, operation: impl FnOnce(&mut State, Instant) -> R) -> R {
-        let Ok(result) = self.attempt::<R, Infallible>(host, |state, now| Ok(operation(state, now)));
+        let now = host.clock.now();
+        let Ok(result) =
+            self.attempt::<R, Infallible>(host, now, false, |state, now| Ok(operation(state, now)));
         result
     }
 
@@ -535,17 +550,22 @@ impl Flow {
     fn attempt<R, E>(
         self: &Arc<Self>,
         host: &Host,
+        now: Instant,
+        is_coarse: bool,
         operation: impl FnOnce(&mut State, Instant) -> Result<R, E>,
     ) -> Result<R, E> {
-        let now = host.clock.now();
         let mut finish = Finish { flow: self, host, after: After::default() };
         let (result, batch) = {
             let mut state = self.state.lock();
+            if let Some(engine) = &mut state.engine {
+                engine.set_coarse(is_coarse);
+            }
             let result = operation(&mut state, now)?;
             state.settle(self, host, now, &mut finish.after);
             (result, state.start_sending())
         };
         if let Some(batch) = batch {
+            let now = if is_coarse { host.clock.now() } else { now };
             self.send_all(host, now, batch, &mut finish.after);
         }
         Ok(result)

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use smoltcp::socket::tcp::State as TcpState;
 use uis_clock::Instant;
@@ -65,6 +66,8 @@ impl State {
         if !self.writers.is_empty() && (self.end.is_some() || self.wants_writer()) {
             self.writers.drain_into(after.wake());
         }
+        let wants = self.engine.as_ref().is_none_or(|engine| engine.wants_exact_time());
+        flow.wants_exact_time.store(wants, Ordering::Relaxed);
         if let Some(at) = self.next_timer(now)
             && self.armed.last().is_none_or(|&armed| at < armed)
         {
