@@ -264,10 +264,31 @@ fn what_was_sent_twice_is_no_sample() {
         s.drain();
         s.inject(". 1 ack 1001");
         assert_eq!(s.stack().connections()[0].rtt, Some(ms(40)));
+        // Nor is the back-off over, RFC 6298 §5.7, until there is a sample.
         s.write(1000);
         s.expect(". 1001:2001 ack 1");
-        s.expect_after(ms(200), ". 1001:2001 ack 1");
+        s.expect_none_for(secs(20));
         s.inject(". 1 ack 2001");
+        assert!(s.stack().connections()[0].rtt > Some(secs(2)));
+    });
+}
+
+#[test]
+fn a_sample_ends_the_back_off() {
+    script(|s| {
+        with_round_trip(s);
+        s.write(1000);
+        s.after(secs(30));
+        s.drain();
+        s.inject(". 1 ack 1001");
+        s.write(1000);
+        s.expect(". 1001:2001 ack 1");
+        s.after(ms(40));
+        s.inject(". 1 ack 2001");
+        s.write(1000);
+        s.expect(". 2001:3001 ack 1");
+        s.expect_after(ms(200), ". 2001:3001 ack 1");
+        s.inject(". 1 ack 3001");
     });
 }
 

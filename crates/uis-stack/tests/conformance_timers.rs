@@ -13,7 +13,7 @@ fn late(config: StackConfig) -> StackConfig {
 
 #[test]
 fn a_retransmission_does_not_wait_for_an_acknowledgment() {
-    // Karn's algorithm: no round trip was measured, so the time-out is the initial one, which is the shorter one here.
+    // Karn's algorithm: no round trip was measured, so the time-out is the initial one, doubled, which is the shorter one here.
     Setup::config(|config| late(config).initial_rto(ms(50))).run(|s| {
         s.connect();
         s.expect("S 0");
@@ -25,7 +25,7 @@ fn a_retransmission_does_not_wait_for_an_acknowledgment() {
         s.expect_none_for(ms(10));
         s.write(10);
         s.expect(". 1:11 ack 101");
-        s.expect_after(ms(50), ". 1:11 ack 101");
+        s.expect_after(ms(100), ". 1:11 ack 101");
     });
 }
 

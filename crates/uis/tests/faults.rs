@@ -332,3 +332,35 @@ fn what_finds_no_place_behind_32_holes_is_repaired_without_time_outs() {
         assert!(took <= most, "{took} round trips, and not {most}, for {holes} holes");
     }
 }
+
+#[test]
+fn a_path_that_becomes_longer_is_felt_out_again() {
+    for delay in [ms(5), ms(40), ms(150)] {
+        let longer = Rc::new(Cell::new(false));
+        let path = {
+            let longer = longer.clone();
+            move |internet: &Internet, frame: Frame| {
+                let _ =
+                    if longer.get() { internet.deliver_after(frame, delay) } else { internet.deliver(frame) };
+            }
+        };
+        Lab::new(1).path(path).run(async |net| {
+            let (mut a, mut b) = net.connect(AT[0]).await;
+            longer.set(true);
+            let data = noise(1, 2_000_000);
+            let mut got = vec![0; data.len()];
+            let start = net.now();
+            let (sent, received) = zip(a.write_all(&data), b.read_exact(&mut got)).await;
+            sent.unwrap();
+            received.unwrap();
+            assert!(got == data);
+            let round_trip = 2 * delay;
+            let sender = &net.server.connections()[0];
+            let rtt = sender.rtt.expect("it was measured");
+            assert!(rtt > round_trip * 9 / 10 && rtt < round_trip + ms(10), "{rtt:?} for {round_trip:?}");
+            assert!(sender.retransmits < 50, "{} segments sent again for {round_trip:?}", sender.retransmits);
+            let took = net.now() - start;
+            assert!(took < round_trip * 80, "{took:?} for {round_trip:?}");
+        });
+    }
+}

@@ -13,6 +13,9 @@ use super::seq::Seq;
 /// How many duplicate acknowledgments show a loss.
 const DUP_THRESHOLD: u32 = 3;
 
+/// How often the wait for a probe is doubled at most.
+const MOST_DOUBLINGS: u32 = 12;
+
 /// What an acknowledgment calls for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -37,11 +40,13 @@ pub(crate) struct Recovery {
     quiet_since: Option<Instant>,
     /// Whether the absence of acknowledgments has been acted on already.
     probed: bool,
+    /// How often that was so since a round trip was measured last.
+    probes: u32,
 }
 
 impl Recovery {
     pub(crate) fn new(isn: Seq) -> Self {
-        Self { duplicates: 0, until: None, past: isn, quiet_since: None, probed: false }
+        Self { duplicates: 0, until: None, past: isn, quiet_since: None, probed: false, probes: 0 }
     }
 
     /// Whether a loss is being repaired.
@@ -102,12 +107,21 @@ impl Recovery {
         self.probed = true;
     }
 
+    /// A round trip was measured.
+    pub(crate) fn on_sample(&mut self) {
+        self.probes = 0;
+    }
+
     /// When the absence of acknowledgments has to be acted on: two round trips and the delay that a peer may put into an
     /// acknowledgment. Only once; then the retransmission timer has the word.
+    ///
+    /// It is twice as long after each time until a round trip is measured, as that timer's is (RFC 6298 §5.5): the path may
+    /// have become longer, and of what is sent again no round trip is.
     pub(crate) fn probe_at(&self, srtt: Option<Duration>, ack_delay: Duration) -> Option<Instant> {
         match (self.quiet_since, srtt) {
             (Some(since), Some(srtt)) if !self.probed => {
-                Some(since + (srtt * 2 + ack_delay).max(Duration::from_millis(1)))
+                let wait = (srtt * 2 + ack_delay).max(Duration::from_millis(1));
+                Some(since + wait.saturating_mul(1 << self.probes.min(MOST_DOUBLINGS)))
             }
             _ => None,
         }
@@ -121,6 +135,7 @@ impl Recovery {
     /// That moment has come.
     pub(crate) fn on_probe(&mut self, now: Instant, nxt: Seq) -> Action {
         self.probed = true;
+        self.probes = self.probes.saturating_add(1);
         self.quiet_since = Some(now);
         if self.is_active() {
             return Action::Resend;
@@ -206,6 +221,8 @@ mod tests {
         assert_eq!(recovery.on_probe(at(20), UNA + 9000), Action::Enter);
         assert_eq!(recovery.probe_at(srtt, delay), None);
         recovery.on_progress(at(30), UNA + 1000, UNA + 9000);
+        assert_eq!(recovery.probe_at(srtt, delay), Some(at(70)), "the path may have become longer");
+        recovery.on_sample();
         assert_eq!(recovery.probe_at(srtt, delay), Some(at(50)));
         assert_eq!(recovery.on_probe(at(50), UNA + 9000), Action::Resend);
     }

@@ -141,22 +141,23 @@ impl Rto {
         self.nxt.max(self.probed)
     }
 
-    /// The peer acknowledged everything before `ack`.
-    pub(crate) fn on_ack(&mut self, now: Instant, ack: Seq) {
+    /// The peer acknowledged everything before `ack`. Says whether a round trip was measured by that.
+    pub(crate) fn on_ack(&mut self, now: Instant, ack: Seq) -> bool {
         if !(self.una < ack && ack <= self.ackable()) {
-            return;
+            return false;
         }
         self.una = ack;
         self.nxt = self.nxt.max(ack);
         self.probed = self.probed.max(ack);
         self.backoffs = 0;
-        match self.timed.take_if(|(end, _)| *end <= ack).filter(|_| !self.is_coarse) {
-            Some((_, sent)) => self.sample(now - sent),
-            // The back-off ends with new data acknowledged, sample or not, as in Linux.
-            None => self.recompute(),
+        // Without a sample the back-off stays (RFC 6298 §5.7): that there is none may be because it was too short.
+        let sample = self.timed.take_if(|(end, _)| *end <= ack).filter(|_| !self.is_coarse);
+        if let Some((_, sent)) = sample {
+            self.sample(now - sent);
         }
         // §5.2 and §5.3
         self.deadline = (self.una != self.nxt).then(|| now + self.rto);
+        sample.is_some()
     }
 
     /// The deadline has passed, and a retransmission is under way (§5.4–5.6).
@@ -271,14 +272,17 @@ mod tests {
     }
 
     #[test]
-    fn progress_ends_the_back_off_without_a_sample_too() {
+    fn a_back_off_lasts_until_a_round_trip_is_measured() {
         let mut rto = rto();
         let a = Seq(u32::MAX);
         rto.on_sent(at(0), a, a + 10);
         rto.on_timeout(at(1000));
         rto.on_sent(at(1000), a, a + 10);
-        rto.on_ack(at(1001), a + 10);
-        assert_eq!((rto.srtt(), rto.rto()), (None, ms(1000)));
+        assert!(!rto.on_ack(at(1001), a + 10));
+        assert_eq!((rto.srtt(), rto.rto(), rto.backoffs()), (None, ms(2000), 0));
+        rto.on_sent(at(2000), a + 10, a + 20);
+        assert!(rto.on_ack(at(2100), a + 20));
+        assert_eq!((rto.srtt(), rto.rto()), (Some(ms(100)), ms(300)));
     }
 
     #[test]

@@ -203,7 +203,9 @@ impl Engine {
     pub(super) fn on_progress(&mut self, now: Instant, ack: Seq) -> Action {
         let (una, in_flight) = (self.rto.una(), self.rto.in_flight());
         let now = self.time.flow(now);
-        self.rto.on_ack(now, ack);
+        if self.rto.on_ack(now, ack) {
+            self.recovery.on_sample();
+        }
         let acked = self.rto.una() - una;
         if acked == 0 {
             return Action::None;
