@@ -57,6 +57,14 @@ impl Lab {
         }
     }
 
+    /// Delivers what is in flight, until there is nothing, and has `sent` look at it before.
+    pub fn settle_in_view_of(&self, sent: &mut InOrder, from: &str) {
+        while let Some(frame) = self.in_flight.try_recv() {
+            sent.note(&frame, from);
+            self.internet.deliver(frame).unwrap();
+        }
+    }
+
     /// A listener, and a connection to it: the accepted end and the dialled one.
     pub fn connect(&self) -> (TcpListener, TcpStream, TcpStream) {
         let listener = self.server.listen_tcp("10.0.0.1:80").unwrap();

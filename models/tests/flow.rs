@@ -35,12 +35,7 @@ fn nor_do_those_that_an_acknowledgment_calls_forth() {
             thread::spawn(move || (0..3).for_each(|n| block_on(b.write_all(&[n; 1000])).unwrap()))
         };
         let mut sent = InOrder::default();
-        let mut route = || {
-            while let Some(frame) = lab.in_flight.try_recv() {
-                sent.note(&frame, "10.0.0.2");
-                lab.internet.deliver(frame).unwrap();
-            }
-        };
+        let mut route = || lab.settle_in_view_of(&mut sent, "10.0.0.2");
         (0..5).for_each(|_| route());
         writer.join().unwrap();
         route();
@@ -62,12 +57,7 @@ fn a_full_network_is_waited_for() {
             thread::spawn(move || block_on(b.write_all(&[byte; 1800])).unwrap())
         });
         let mut sent = InOrder::default();
-        let mut route = || {
-            while let Some(frame) = lab.in_flight.try_recv() {
-                sent.note(&frame, "10.0.0.2");
-                lab.internet.deliver(frame).unwrap();
-            }
-        };
+        let mut route = || lab.settle_in_view_of(&mut sent, "10.0.0.2");
         (0..5).for_each(|_| route());
         writers.into_iter().for_each(|writer| writer.join().unwrap());
         route();

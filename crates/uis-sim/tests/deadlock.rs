@@ -1,11 +1,14 @@
 //! A deadlock is told as soon as nothing can come of what the network still does, and not while something can.
 
+mod common;
+
 use std::cell::Cell;
 use std::future::pending;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use common::{assert_tells, connect};
 use futures_lite::future::{try_zip, zip};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use uis_sim::{Sim, Simulation, Stuck, StuckKind};
@@ -23,30 +26,13 @@ fn deadlock<R: std::fmt::Debug>(seed: u64, program: impl AsyncFnOnce(Sim) -> R) 
     stuck
 }
 
-#[track_caller]
-fn assert_tells(stuck: &Stuck, parts: &[&str]) {
-    let text = stuck.to_string();
-    for part in parts {
-        assert!(text.contains(part), "no {part:?} in: {text}");
-    }
-}
-
-/// A connection: the end of the server at 10.0.0.1:80, and that of the client at 10.0.0.2.
+/// A connection with little to fill before the window is closed.
 async fn connected(sim: &Sim) -> io::Result<(TcpStream, TcpStream)> {
     connect(sim, small()).await
 }
 
-/// With little to fill before the window is closed.
 fn small() -> StackConfig {
     StackConfig::default().recv_buffer(64 << 10).send_buffer(64 << 10)
-}
-
-async fn connect(sim: &Sim, config: StackConfig) -> io::Result<(TcpStream, TcpStream)> {
-    let host = |addr: &str| sim.new_stack_with(1500, [addr.parse().unwrap()], config.clone());
-    let (server, client) = (host("10.0.0.1")?, host("10.0.0.2")?);
-    let listener = server.listen_tcp("10.0.0.1:80")?;
-    let ((accepted, _), dialled) = try_zip(listener.accept(), client.dial_tcp("10.0.0.1:80")).await?;
-    Ok((accepted, dialled))
 }
 
 fn keepalive(idle: u64) -> Option<Keepalive> {

@@ -1,32 +1,20 @@
 //! What gets nowhere is told, with who waits for what, and in no time.
 
+mod common;
+
 use std::future::{pending, poll_fn};
 use std::io;
 use std::task::Poll;
 use std::time::Duration;
 
+use common::{assert_tells, connect};
 use futures_lite::AsyncReadExt;
 use futures_lite::future::try_zip;
 use uis_sim::{Sim, Simulation, Stuck, StuckKind};
-use uis_stack::{StackConfig, TcpStream};
+use uis_stack::StackConfig;
 
 fn stuck<R: std::fmt::Debug>(program: impl AsyncFnOnce(Sim) -> R) -> Stuck {
     Simulation::new().try_run(program).unwrap_err()
-}
-
-#[track_caller]
-fn assert_tells(stuck: &Stuck, parts: &[&str]) {
-    let text = stuck.to_string();
-    for part in parts {
-        assert!(text.contains(part), "no {part:?} in: {text}");
-    }
-}
-
-async fn connected(sim: &Sim) -> io::Result<(TcpStream, TcpStream)> {
-    let (server, client) = (sim.host("10.0.0.1")?, sim.host("10.0.0.2")?);
-    let listener = server.listen_tcp("10.0.0.1:80")?;
-    let ((accepted, _), dialled) = try_zip(listener.accept(), client.dial_tcp("10.0.0.1:80")).await?;
-    Ok((accepted, dialled))
 }
 
 #[test]
@@ -56,7 +44,7 @@ fn nothing_to_wait_for_is_a_deadlock() {
 #[test]
 fn two_sides_that_only_read_are_a_deadlock() {
     let stuck = stuck(async |sim| {
-        let (mut accepted, mut dialled) = connected(&sim).await?;
+        let (mut accepted, mut dialled) = connect(&sim, StackConfig::default()).await?;
         let (mut a, mut b) = ([0; 1], [0; 1]);
         try_zip(accepted.read(&mut a), dialled.read(&mut b)).await
     });

@@ -233,12 +233,7 @@ fn an_acknowledgment_at_the_right_edge_counts() {
         });
     }
     Setup::config(|config| config.recv_buffer(2000)).run(|s| {
-        s.established("<mss 1000>");
-        s.write(9000);
-        s.drain();
-        // Its first segment is lost.
-        s.inject(". 1001:2001 ack 1");
-        s.expect(". 9001 ack 1");
+        filled_behind_a_hole(s);
         s.inject(". 2001 ack 9001");
         s.expect_none_for(secs(10));
         // Were it beyond, it would be challenged.
@@ -247,14 +242,19 @@ fn an_acknowledgment_at_the_right_edge_counts() {
     });
 }
 
+/// The peer, to which nine segments are under way, has filled a window of two segments, and the first of these is lost.
+fn filled_behind_a_hole(s: &mut Script) {
+    s.established("<mss 1000>");
+    s.write(9000);
+    s.drain();
+    s.inject(". 1001:2001 ack 1");
+    s.expect(". 9001 ack 1");
+}
+
 #[test]
 fn duplicates_at_the_right_edge_show_a_loss() {
     Setup::config(|config| config.recv_buffer(2000)).run(|s| {
-        s.established("<mss 1000>");
-        s.write(9000);
-        s.drain();
-        s.inject(". 1001:2001 ack 1");
-        s.expect(". 9001 ack 1");
+        filled_behind_a_hole(s);
         for _ in 0..3 {
             s.inject(". 2001 ack 1");
         }

@@ -15,6 +15,14 @@ fn burst(s: &mut Script, options: &str, len: usize) -> Vec<usize> {
     s.drain().iter().map(|segment| segment.len).collect()
 }
 
+/// The peer has taken 1000 bytes and has no room for more.
+fn closed_window(s: &mut Script) {
+    s.established("<mss 1000>");
+    s.write(1000);
+    s.expect(". 1:1001 ack 1");
+    s.inject(". 1 ack 1001 win 0");
+}
+
 /// The IP and TCP headers of the family that is at it.
 fn headers(s: &Script) -> usize {
     if s.is_ipv4() { 40 } else { 60 }
@@ -193,10 +201,7 @@ fn a_write_to_a_closed_window_waits_a_time_out_before_it_is_probed() {
     // RFC 9293 §3.8.6.1, as Linux and FreeBSD do it: from when there is something to send.
     for answered in [true, false] {
         Setup::config(|config| config.rto_bounds(ms(300), ms(1000))).run(|s| {
-            s.established("<mss 1000>");
-            s.write(1000);
-            s.expect(". 1:1001 ack 1");
-            s.inject(". 1 ack 1001 win 0");
+            closed_window(s);
             s.expect_none_for(secs(10));
             s.write(500);
             s.expect_none_for(ms(100));
@@ -223,10 +228,7 @@ fn a_write_to_a_closed_window_waits_a_time_out_before_it_is_probed() {
 fn a_window_may_stay_closed_for_as_long_as_it_is_answered() {
     // RFC 9293 §3.8.6.1: "the connection MUST stay in the open state".
     script(|s| {
-        s.established("<mss 1000>");
-        s.write(1000);
-        s.expect(". 1:1001 ack 1");
-        s.inject(". 1 ack 1001 win 0");
+        closed_window(s);
         s.write(1000);
         for _ in 0..60 {
             let probe = s.next_within(secs(200)).expect("a probe");
@@ -263,10 +265,7 @@ fn probes_that_cross_and_are_taken_count() {
 #[test]
 fn a_probe_that_is_taken_counts() {
     script(|s| {
-        s.established("<mss 1000>");
-        s.write(1000);
-        s.expect(". 1:1001 ack 1");
-        s.inject(". 1 ack 1001 win 0");
+        closed_window(s);
         s.write(1000);
         assert_eq!(s.next_within(secs(10)).map(|probe| (probe.seq, probe.len)), Some((1001, 1)));
         s.inject(". 1 ack 1002 win 5000");
@@ -277,10 +276,7 @@ fn a_probe_that_is_taken_counts() {
 #[test]
 fn an_unanswered_probe_ends_the_connection_at_last() {
     Setup::config(|config| config.retries(3)).run(|s| {
-        s.established("<mss 1000>");
-        s.write(1000);
-        s.expect(". 1:1001 ack 1");
-        s.inject(". 1 ack 1001 win 0");
+        closed_window(s);
         s.write(1000);
         s.after(secs(60));
         s.drain();

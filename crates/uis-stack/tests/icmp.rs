@@ -1,10 +1,13 @@
 //! ICMP as a peer on the wire sees it: a raw endpoint against a stack.
 
+mod script;
+
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_lite::future::{block_on, poll_once};
+use script::segment;
 use uis_clock::VirtualClock;
 use uis_stack::{DiscardReason, Stack, UdpSocket};
 use uis_vnic::{Frame, Vnic, VnicPort};
@@ -54,27 +57,7 @@ fn ip(text: &str) -> IpAddr {
 
 /// A packet from the peer to the stack, of either family, with all checksums right.
 fn packet(family: usize, protocol: u8, upper: &[u8]) -> Vec<u8> {
-    let mut packet = match (ip(PEER[family]), ip(STACK[family])) {
-        (IpAddr::V4(src), IpAddr::V4(dst)) => {
-            let len = (20 + upper.len() as u16).to_be_bytes();
-            let mut header = vec![0x45, 0, len[0], len[1], 0, 0, 0, 0, 64, protocol, 0, 0];
-            header.extend(src.octets());
-            header.extend(dst.octets());
-            header
-        }
-        (IpAddr::V6(src), IpAddr::V6(dst)) => {
-            let len = (upper.len() as u16).to_be_bytes();
-            let mut header = vec![0x60, 0, 0, 0, len[0], len[1], protocol, 64];
-            header.extend(src.octets());
-            header.extend(dst.octets());
-            header
-        }
-        _ => unreachable!("of one family"),
-    };
-    packet.extend_from_slice(upper);
-    let mut frame = Frame::new(packet);
-    assert!(frame.fix_checksums());
-    frame.into_packet()
+    segment::ip(ip(PEER[family]), ip(STACK[family]), protocol, upper)
 }
 
 /// An ICMP message from the peer, with the type and code for each family and the four bytes behind the checksum.

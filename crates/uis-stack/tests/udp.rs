@@ -1,17 +1,20 @@
 //! Datagram sockets between two stacks on one wire.
 
+mod wakes;
+
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use futures_lite::future::{block_on, try_zip};
 use uis_clock::VirtualClock;
 use uis_stack::{DiscardReason, ListenConfig, Stack, StackConfig, UdpMeta, UdpSocket};
 use uis_vnic::Vnic;
+use wakes::Count;
 
 const A: [&str; 4] = ["10.0.0.1", "10.0.0.9", "2001:db8::1", "2001:db8::9"];
 const B: [&str; 2] = ["10.0.0.2", "2001:db8::2"];
@@ -45,22 +48,6 @@ fn recv(socket: &UdpSocket) -> (Vec<u8>, UdpMeta) {
     let (n, meta) = block_on(poll_fn(|cx| socket.poll_recv_msg(cx, &mut buf))).unwrap();
     buf.truncate(n);
     (buf, meta)
-}
-
-/// Counts how often it is woken.
-#[derive(Default)]
-struct Count(AtomicUsize);
-
-impl Count {
-    fn woken(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
 }
 
 #[test]

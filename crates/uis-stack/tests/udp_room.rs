@@ -1,5 +1,7 @@
 //! Datagram sockets on a network that has no room.
 
+mod wakes;
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io::ErrorKind;
@@ -7,13 +9,14 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use futures_lite::future::block_on;
 use parking_lot::Mutex;
 use uis_clock::VirtualClock;
 use uis_stack::{Stack, StackConfig, UdpSocket};
 use uis_vnic::{DropReason, Frame, SendError, Vnic, VnicNetwork};
+use wakes::Count;
 
 /// A queue that the test empties.
 #[derive(Default)]
@@ -74,21 +77,6 @@ impl VnicNetwork for Gate {
         } else if !state.waiting.iter().any(|w| w.will_wake(waker)) {
             state.waiting.push(waker.clone());
         }
-    }
-}
-
-#[derive(Default)]
-struct Count(AtomicUsize);
-
-impl Count {
-    fn woken(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 

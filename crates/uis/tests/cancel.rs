@@ -1,5 +1,6 @@
 //! Futures that are dropped before they are ready: no byte lost or doubled, no port or flow left.
 
+#[macro_use]
 mod common;
 
 use common::*;
@@ -151,23 +152,7 @@ fn reads_peeks_and_writes_of_a_stream() {
                     }
                     b.close().await.unwrap();
                 };
-                let reading = async {
-                    let (mut got, mut buf) = (Vec::new(), [0; 900]);
-                    loop {
-                        cancel_after(k, a.readable()).await;
-                        if let Some(n) = cancel_after(k, a.peek(&mut buf)).await {
-                            let n = n.unwrap();
-                            assert!(data[got.len()..].starts_with(&buf[..n]));
-                        }
-                        if let Some(n) = cancel_after(k, a.read(&mut buf)).await {
-                            got.extend_from_slice(&buf[..n.unwrap()]);
-                        }
-                        match a.read(&mut buf).await.unwrap() {
-                            0 => break got,
-                            n => got.extend_from_slice(&buf[..n]),
-                        }
-                    }
-                };
+                let reading = async { read_giving_up!(a, k, data) };
                 let ((), got) = net.soon(zip(writing, reading)).await;
                 assert!(got == data, "k = {k}, seed {seed}");
                 drop((a, b));

@@ -1,6 +1,7 @@
 //! The halves of a stream, by tokio's traits, in futures that are dropped before they are ready.
 #![cfg(feature = "tokio")]
 
+#[macro_use]
 mod common;
 
 use common::*;
@@ -33,22 +34,7 @@ fn reads_peeks_writes_and_shutdowns_of_halves() {
                     cancel_after(k, b.shutdown()).await;
                     b.shutdown().await.unwrap();
                 };
-                let reading = async {
-                    let (mut got, mut buf) = (Vec::new(), [0; 900]);
-                    loop {
-                        cancel_after(k, a.readable()).await;
-                        if let Some(n) = cancel_after(k, a.peek(&mut buf)).await {
-                            assert!(data[got.len()..].starts_with(&buf[..n.unwrap()]));
-                        }
-                        if let Some(n) = cancel_after(k, a.read(&mut buf)).await {
-                            got.extend_from_slice(&buf[..n.unwrap()]);
-                        }
-                        match a.read(&mut buf).await.unwrap() {
-                            0 => break got,
-                            n => got.extend_from_slice(&buf[..n]),
-                        }
-                    }
-                };
+                let reading = async { read_giving_up!(a, k, data) };
                 let ((), got) = net.soon(zip(writing, reading)).await;
                 assert!(got == data, "k = {k}");
                 drop((a, a_write, _b_read, b));

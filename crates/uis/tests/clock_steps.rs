@@ -105,15 +105,21 @@ impl Wake for Fires {
     }
 }
 
+/// A clock that steps, a day after the beginning of `clock`'s time, and an internet with two hosts by it.
+fn hosts_of_a_stepping_clock(clock: &VirtualClock) -> (Stepping, Internet, Stack, Stack) {
+    clock.advance(days(1));
+    let stepping = Stepping::new(clock);
+    let internet = Internet::builder().clock(SharedClock::new(stepping.clone())).build();
+    let server = internet.new_stack(MTU_ETHERNET, SERVER.map(ip)).unwrap();
+    let client = internet.new_stack(MTU_ETHERNET, CLIENT.map(ip)).unwrap();
+    (stepping, internet, server, client)
+}
+
 /// Both ways at once over a path that loses every seventh packet, with a step at packet `at`. Gives how long it took for
 /// those whose time is right, and how many packets there were.
 fn exchange_with_a_step(at: u64, step: Step) -> (Duration, u64) {
     let clock = VirtualClock::new();
-    clock.advance(days(1));
-    let stepping = Stepping::new(&clock);
-    let internet = Internet::builder().clock(SharedClock::new(stepping.clone())).build();
-    let server = internet.new_stack(MTU_ETHERNET, SERVER.map(ip)).unwrap();
-    let client = internet.new_stack(MTU_ETHERNET, CLIENT.map(ip)).unwrap();
+    let (stepping, internet, server, client) = hosts_of_a_stepping_clock(&clock);
     let packets = Cell::new(0);
     let start = clock.now();
     let talk = async {
@@ -200,11 +206,7 @@ fn a_clock_that_stands_still_stops_nothing_that_goes_well() {
 #[test]
 fn sleepers_and_datagrams_outlive_it_too() {
     let clock = VirtualClock::new();
-    clock.advance(days(1));
-    let stepping = Stepping::new(&clock);
-    let internet = Internet::builder().clock(SharedClock::new(stepping.clone())).build();
-    let server = internet.new_stack(MTU_ETHERNET, SERVER.map(ip)).unwrap();
-    let client = internet.new_stack(MTU_ETHERNET, CLIENT.map(ip)).unwrap();
+    let (stepping, internet, server, client) = hosts_of_a_stepping_clock(&clock);
     let socket = server.listen_udp("10.0.0.1:53").unwrap();
     let asks = client.dial_udp("10.0.0.1:53").unwrap();
     let start = clock.now();

@@ -268,6 +268,28 @@ pub async fn cancel_after<F: Future>(k: usize, f: F) -> Option<F::Output> {
     .await
 }
 
+/// Reads to the end, giving up after `k` polls again and again, and gives what came of it: a piece of `data` at a time. It is for
+/// whichever `AsyncReadExt` is in use.
+#[allow(unused_macros)] // as above
+macro_rules! read_giving_up {
+    ($reader:expr, $k:expr, $data:expr) => {{
+        let (mut got, mut buf) = (Vec::new(), [0; 900]);
+        loop {
+            cancel_after($k, $reader.readable()).await;
+            if let Some(n) = cancel_after($k, $reader.peek(&mut buf)).await {
+                assert!($data[got.len()..].starts_with(&buf[..n.unwrap()]));
+            }
+            if let Some(n) = cancel_after($k, $reader.read(&mut buf)).await {
+                got.extend_from_slice(&buf[..n.unwrap()]);
+            }
+            match $reader.read(&mut buf).await.unwrap() {
+                0 => break got,
+                n => got.extend_from_slice(&buf[..n]),
+            }
+        }
+    }};
+}
+
 /// Counts how often it is woken.
 #[derive(Default)]
 pub struct Wakes(AtomicUsize);
