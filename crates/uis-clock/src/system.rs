@@ -7,9 +7,9 @@ use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant as StdInstant, SystemTime};
 
 use async_io::Timer;
-use parking_lot::Mutex;
 #[cfg(target_os = "linux")]
-use rustix::time::{ClockId, clock_gettime};
+use nix::time::{ClockId, clock_gettime};
+use parking_lot::Mutex;
 
 #[cfg(not(target_os = "linux"))]
 use crate::instant::saturating_nanos;
@@ -52,12 +52,12 @@ struct Ticks(u64);
 #[cfg(target_os = "linux")]
 impl Ticks {
     fn read(clock: ClockId) -> Self {
-        let time = clock_gettime(clock);
-        Self(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+        let time = clock_gettime(clock).expect("Linux has this clock since 2.6.32");
+        Self(time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
     }
 
     fn now() -> Self {
-        Self::read(ClockId::Monotonic)
+        Self::read(ClockId::CLOCK_MONOTONIC)
     }
 
     fn elapsed(self) -> Instant {
@@ -66,7 +66,7 @@ impl Ticks {
 
     /// By the last tick of the kernel's timer. That costs a fifth.
     fn elapsed_coarse(self) -> Instant {
-        Instant::from_nanos(Self::read(ClockId::MonotonicCoarse).0.saturating_sub(self.0))
+        Instant::from_nanos(Self::read(ClockId::CLOCK_MONOTONIC_COARSE).0.saturating_sub(self.0))
     }
 }
 
