@@ -45,6 +45,12 @@ impl Changes {
     }
 }
 
+/// Where an answer is kept. The same place in two tables, as that of the two ends of a connection, is not the same here.
+#[inline]
+fn slot(at: usize, stamp: Stamp) -> usize {
+    at.wrapping_add(stamp.table as usize) % SLOTS
+}
+
 /// Answers of one kind, for a thread local.
 #[derive(Debug)]
 pub struct Recent<K, V> {
@@ -61,7 +67,7 @@ impl<K: Copy + Eq, V> Recent<K, V> {
     /// The answer for `key`, if it is there and holds.
     #[inline]
     fn get(&self, at: usize, stamp: Stamp, key: &K) -> Option<&V> {
-        match &self.slots[at % SLOTS] {
+        match &self.slots[slot(at, stamp)] {
             Some((held, known, value)) if *held == stamp && known == key => Some(value),
             _ => None,
         }
@@ -69,7 +75,7 @@ impl<K: Copy + Eq, V> Recent<K, V> {
 
     /// Keeps an answer, and gives back what was in its place: to be dropped when the thread local is not borrowed.
     fn keep(&mut self, at: usize, stamp: Stamp, key: K, value: V) -> Option<V> {
-        self.slots[at % SLOTS].replace((stamp, key, value)).map(|(_, _, old)| old)
+        self.slots[slot(at, stamp)].replace((stamp, key, value)).map(|(_, _, old)| old)
     }
 
     /// What `with` makes of the answer for `key`, which is what the thread remembers in place `at`, or else what `look_up`
