@@ -1,4 +1,4 @@
-//! TCP segments of our own making, which have no options.
+//! TCP segments of our own making, which have no options but for the SYNs that are made up for smoltcp.
 //!
 //! For every two segments that arrive one of these leaves, and one is made up for smoltcp, so they are written by hand:
 //! etherparse takes a thousand instructions more.
@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use uis_vnic::buffer;
 use uis_vnic::rfc1071::{fold, pseudo_header, sum};
 
-use super::{IPV4_HEADER, IPV6_HEADER, TCP_HEADER, checksum, flags, protocol};
+use super::{IPV4_HEADER, IPV6_HEADER, TCP_HEADER, TcpOptions, checksum, flags, protocol};
 
 /// The longest header of a bare segment.
 const MAX_HEADER: usize = IPV6_HEADER + TCP_HEADER;
@@ -53,7 +53,35 @@ pub(crate) fn tcp(fields: &TcpFields, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// The headers of such a segment, without checksums, and how long they are.
+/// A segment with the options of a SYN, without checksums.
+///
+/// # Panics
+///
+/// If the families differ.
+pub(crate) fn syn(fields: &TcpFields, options: &TcpOptions) -> Vec<u8> {
+    /// No operation (RFC 9293 §3.2), which fills what is left.
+    const NOP: u8 = 1;
+    let mut all = [NOP; 12];
+    if let Some(mss) = options.mss {
+        let [high, low] = mss.to_be_bytes();
+        all[..4].copy_from_slice(&[2, 4, high, low]); // RFC 9293 §3.7.1
+    }
+    if let Some(scale) = options.window_scale {
+        all[4..7].copy_from_slice(&[3, 3, scale]); // RFC 7323 §2.2
+    }
+    if options.sack_permitted {
+        all[7..9].copy_from_slice(&[4, 2]); // RFC 2018 §2
+    }
+    let (header, len) = header(fields, all.len());
+    let mut packet = buffer::take(len + all.len());
+    packet[..len].copy_from_slice(&header[..len]);
+    packet[len..].copy_from_slice(&all);
+    let tcp = &mut packet[len - TCP_HEADER..];
+    tcp[12] = ((TCP_HEADER + all.len()) as u8 / 4) << 4;
+    packet
+}
+
+/// The headers of a segment without options, without checksums, and how long they are.
 ///
 /// # Panics
 ///
@@ -143,6 +171,34 @@ mod tests {
                 );
                 assert_eq!(read.payload(), payload);
                 assert!(crate::wire::parse(&packet, false).is_ok(), "its checksums are right");
+            }
+        }
+    }
+    #[test]
+    fn the_options_of_a_syn_are_read_again() {
+        for (src, dst) in [("10.1.2.3:80", "10.4.5.6:50000"), ("[fd00::1]:80", "[fd00::2]:50000")] {
+            let (src, dst) = (src.parse().unwrap(), dst.parse().unwrap());
+            let fields = TcpFields {
+                src,
+                dst,
+                seq: 0x0102_0304,
+                ack: Some(7),
+                flags: flags::SYN,
+                window: 0xabcd,
+                hop_limit: 61,
+            };
+            for n in 0..8 {
+                let options = TcpOptions {
+                    mss: (n & 1 > 0).then_some(0xfffe),
+                    window_scale: (n & 2 > 0).then_some(14),
+                    sack_permitted: n & 4 > 0,
+                };
+                let packet = syn(&fields, &options);
+                let packet = crate::wire::parse(&packet, true).unwrap();
+                let crate::wire::Body::Tcp(segment) = packet.body else { panic!("{packet:?}") };
+                assert_eq!((segment.options, segment.header_len), (options, 32));
+                assert_eq!((segment.seq, segment.ack, segment.window), (fields.seq, 7, fields.window));
+                assert_eq!((segment.flags, segment.payload), (flags::SYN | flags::ACK, &b""[..]));
             }
         }
     }

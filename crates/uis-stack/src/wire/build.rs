@@ -1,4 +1,4 @@
-//! Packets of our own making, with their checksums: UDP, ICMP, and SYNs. Other TCP segments are in [`bare`](super::bare).
+//! Packets of our own making, with their checksums: UDP and ICMP. TCP segments are in [`bare`](super::bare).
 //!
 //! All come whole, in a buffer of [`uis_vnic::buffer`]; what is longer than an MTU is for
 //! [`split`](crate::fragment::split) to cut. The headers are etherparse's.
@@ -6,8 +6,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{
-    Icmpv4Header, Icmpv4Type, Icmpv6Header, Icmpv6Type, IpNumber, Ipv4Header, Ipv6Header, TcpHeader,
-    TcpOptionElement, TransportHeader, UdpHeader, icmpv4, icmpv6,
+    Icmpv4Header, Icmpv4Type, Icmpv6Header, Icmpv6Type, IpNumber, Ipv4Header, Ipv6Header, TransportHeader,
+    UdpHeader, icmpv4, icmpv6,
 };
 use uis_vnic::buffer;
 
@@ -58,32 +58,6 @@ pub(crate) fn udp(fields: &UdpFields, payload: &[u8]) -> Vec<u8> {
         checksum: 0,
     };
     ip.packet(TransportHeader::Udp(header), payload)
-}
-
-/// The packet of a SYN with another MSS, a fixed IP header before it, and of its options those that smoltcp reads.
-pub(crate) fn syn_with_mss(packet: &Packet<'_>, segment: &TcpSegment<'_>, mss: u16) -> Vec<u8> {
-    let ip = Ip {
-        src: packet.src,
-        dst: packet.dst,
-        protocol: IpNumber::TCP,
-        hop_limit: packet.hop_limit,
-        ecn: packet.ecn,
-        ident: 0,
-        dont_fragment: true,
-    };
-    let TcpSegment { src_port, dst_port, seq, window, options, .. } = *segment;
-    let mut header = TcpHeader::new(src_port, dst_port, seq, window);
-    header.syn = true;
-    header.ack = segment.has(flags::ACK);
-    header.acknowledgment_number = segment.ack;
-    let elements = [
-        Some(TcpOptionElement::MaximumSegmentSize(mss)),
-        options.window_scale.map(TcpOptionElement::WindowScale),
-        options.sack_permitted.then_some(TcpOptionElement::SelectiveAcknowledgementPermitted),
-    ];
-    let elements: Vec<_> = elements.into_iter().flatten().collect();
-    header.set_options(&elements).expect("three short options fit");
-    ip.packet(TransportHeader::Tcp(header), segment.payload)
 }
 
 /// The reset that answers a segment for which there is no connection (RFC 9293 §3.10.7.1), or `None` if that is a

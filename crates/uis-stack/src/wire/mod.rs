@@ -20,15 +20,15 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use bare::{TcpFields, header as bare_header, tcp};
+pub(crate) use bare::{TcpFields, header as bare_header, syn, tcp};
 pub(crate) use build::{
-    UdpFields, echo_reply, icmp_time_exceeded_reassembly, icmp_unreachable_port, rst_for, syn_with_mss, udp,
+    UdpFields, echo_reply, icmp_time_exceeded_reassembly, icmp_unreachable_port, rst_for, udp,
 };
 pub use discard::DiscardReason;
 pub(crate) use icmp::{IcmpError, IcmpKind, IcmpMessage, Quoted};
 pub(crate) use packet::{Body, Fragment, Packet, UdpDatagram, parse, strip_extensions};
 pub(crate) use plain::Plain;
-pub(crate) use tcp::{TcpSegment, flags};
+pub(crate) use tcp::{TcpOptions, TcpSegment, flags};
 
 /// Protocol numbers of the Internet, in the IPv4 protocol field or an IPv6 next header field.
 pub(crate) mod protocol {

@@ -10,7 +10,7 @@ use crate::tcp::header::{self, Header};
 use crate::tcp::recovery::Action;
 use crate::tcp::seq::Seq;
 use crate::tcp::shield::{self, Fix, Verdict};
-use crate::wire::{self, DiscardReason, Packet, TcpFields, TcpSegment, flags};
+use crate::wire::{self, DiscardReason, Packet, TcpFields, TcpOptions, TcpSegment, flags};
 
 impl Engine {
     /// Takes in a segment of this connection, which has passed the checks that need no connection.
@@ -232,7 +232,9 @@ impl Engine {
     pub(super) fn feed(&mut self, now: Instant, packet: &Packet<'_>, seg: &TcpSegment<'_>, out: &mut Outbox) {
         if seg.has(flags::SYN) && self.shield.irs().is_none() {
             // smoltcp makes more than one segment at once, up to this size. The peer's MSS is for us to keep to.
-            let syn = wire::syn_with_mss(packet, seg, u16::MAX);
+            let ack = seg.has(flags::ACK).then_some(Seq(seg.ack));
+            let fields = self.forge(Seq(seg.seq), ack, flags::SYN, seg.window);
+            let syn = wire::syn(&fields, &TcpOptions { mss: Some(u16::MAX), ..seg.options });
             self.feed_bytes(now, &syn, out);
             uis_vnic::buffer::give(syn);
             return;
@@ -325,20 +327,16 @@ impl Engine {
         }
     }
 
+    /// The header of a segment that is made up for smoltcp.
+    pub(super) fn forge(&self, seq: Seq, ack: Option<Seq>, flags: u8, window: u16) -> TcpFields {
+        let (src, dst) = (self.remote, self.local);
+        TcpFields { src, dst, seq: seq.0, ack: ack.map(|ack| ack.0), flags, window, hop_limit: 64 }
+    }
+
     /// Feeds smoltcp an empty, in-sequence acknowledgment that says nothing new but the window.
     pub(super) fn feed_forged_ack(&mut self, now: Instant, window: u16, out: &mut Outbox) {
-        let (forged, len) = wire::bare_header(
-            &TcpFields {
-                src: self.remote,
-                dst: self.local,
-                seq: self.rcv_nxt().0,
-                ack: Some(self.rto.una().0),
-                flags: flags::ACK,
-                window,
-                hop_limit: 64,
-            },
-            0,
-        );
+        let fields = self.forge(self.rcv_nxt(), Some(self.rto.una()), flags::ACK, window);
+        let (forged, len) = wire::bare_header(&fields, 0);
         self.fed_window = u32::from(window) << self.shield.peer_scale();
         self.feed_bytes(now, &forged[..len], out);
     }
