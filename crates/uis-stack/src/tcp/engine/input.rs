@@ -181,7 +181,8 @@ impl Engine {
             if matches!(self.state(), State::SynReceived | State::Established) {
                 self.shield.on_syn(seg);
                 self.given = self.rcv_nxt();
-                self.note_smoltcp_window(self.given);
+                // smoltcp counts the window of its SYN from the peer's, until it has sent another segment.
+                self.note_smoltcp_window(self.given - u32::from(state == State::SynSent));
                 if state == State::SynSent {
                     self.ack_at = Some(self.time.flow(now));
                 }
