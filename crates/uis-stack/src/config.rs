@@ -103,7 +103,8 @@ impl Default for StackConfig {
 }
 
 impl StackConfig {
-    /// For very many connections: 4 KiB a direction instead of 1 MiB, and 64 KiB for a datagram socket.
+    /// For very many connections: 4 KiB a direction instead of 1 MiB, and 64 KiB for a datagram socket. Connections that
+    /// have not sent anything take a few kilobytes with either.
     ///
     /// ```
     /// let config = uis_stack::StackConfig::small();

@@ -15,9 +15,9 @@ static MEMORY: PeakAlloc = PeakAlloc;
 const SYNS: u32 = 1_000_000;
 const PER_MS: u32 = 10;
 
-/// What the flood may cost: the default backlog of 4,096, at most 12 KiB for a half-open connection with small buffers, and
-/// 2 MiB for tables and queues.
-const MOST: usize = 4096 * (12 << 10) + (2 << 20);
+/// What the flood may cost: the default backlog of 4,096, at most 4 KiB for a half-open connection, and 2 MiB for tables and
+/// queues.
+const MOST: usize = 4096 * (4 << 10) + (2 << 20);
 
 /// A SYN from the `n`th of very many hosts.
 fn syn(n: u32) -> Frame {

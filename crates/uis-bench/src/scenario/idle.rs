@@ -36,7 +36,7 @@ const AT_ONCE: usize = 256;
 const ENOUGH: usize = 1_000;
 
 /// What a pair may need, with some to spare.
-const A_PAIR: u64 = 40 << 10;
+const A_PAIR: u64 = 12 << 10;
 
 fn cases(options: &Options) -> Vec<Case> {
     let net = Net::usual(options);
@@ -49,9 +49,7 @@ fn cases(options: &Options) -> Vec<Case> {
     let threads = counts.iter().copied().filter(|&count| !options.quick && count <= COUNTS[2]).max();
     cases.extend(threads.map(|count| beside(net, Drive::Threads, count)));
     for &count in counts.iter().filter(|&&count| count >= ENOUGH) {
-        // The default ones of a great many are too much for most machines.
-        let modes = [(true, "small buffers"), (false, "default buffers")];
-        for (small, mode) in modes.into_iter().filter(|&(small, _)| small || count <= COUNTS[2]) {
+        for (small, mode) in [(true, "small buffers"), (false, "default buffers")] {
             let weigh = move |_| {
                 has_room(count)?;
                 Ok([resident::of(Resident::Pairs { count, small })? / 1e3].into())

@@ -77,7 +77,8 @@ impl Outbox {
     }
 }
 
-/// What is changed in the segments that smoltcp makes: it has not seen all that was received, nor what the reader took.
+/// What is changed in the segments that smoltcp makes: it has not seen all that was received, nor what the reader took, nor
+/// perhaps any ring.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Translation {
     /// The length of a segment's payload at most. What smoltcp makes is cut to it.
@@ -85,44 +86,68 @@ pub(crate) struct Translation {
     /// How many bytes went past it.
     pub(crate) bypassed: u32,
     pub(crate) offer: Offer,
+    /// The window that a SYN offers, in which it is never shifted (RFC 7323 §2.2).
+    pub(crate) syn_window: u16,
 }
 
 impl Translation {
     fn apply(&self, packet: &mut [u8]) {
         let header = Header::of(packet);
+        let at = header_len(packet);
+        let tcp = &mut packet[at..];
+        let end = usize::from(tcp[12] >> 4) * 4;
+        if header.has(flags::SYN) {
+            tcp[14..16].copy_from_slice(&self.syn_window.to_be_bytes());
+            self.set_scale(&mut tcp[TCP_HEADER..end]);
+        }
         if !header.has(flags::ACK) {
             return;
         }
         let ack = header.ack + self.bypassed;
-        let at = header_len(packet);
-        let tcp = &mut packet[at..];
         tcp[8..12].copy_from_slice(&ack.0.to_be_bytes());
         if !header.has(flags::SYN | flags::RST) {
             tcp[14..16].copy_from_slice(&self.offer.field(ack).to_be_bytes());
         }
         if !header.has(flags::SYN) {
-            let end = usize::from(tcp[12] >> 4) * 4;
             self.shift_sack_blocks(&mut tcp[TCP_HEADER..end]);
         }
     }
 
+    /// By how much windows are shifted follows from the size of a ring that smoltcp may not have yet.
+    fn set_scale(&self, options: &mut [u8]) {
+        each_option(options, |kind, value| {
+            if let (3, [scale]) = (kind, value) {
+                *scale = self.offer.scale();
+            }
+        });
+    }
+
     /// The edges of SACK blocks are sequence numbers of the peer's, as the acknowledgment is (RFC 2018 §3).
     fn shift_sack_blocks(&self, options: &mut [u8]) {
-        let mut rest = options;
-        while let [kind, len, ..] = *rest {
-            let len = match kind {
-                0 => return,
-                1 => 1,
-                _ => usize::from(len).clamp(2, rest.len()),
-            };
-            let (option, others) = rest.split_at_mut(len);
+        each_option(options, |kind, value| {
             if kind == 5 {
-                for edge in option[2..].as_chunks_mut::<4>().0 {
+                for edge in value.as_chunks_mut::<4>().0 {
                     *edge = u32::from_be_bytes(*edge).wrapping_add(self.bypassed).to_be_bytes();
                 }
             }
-            rest = others;
+        });
+    }
+}
+
+/// Shows each option that has a value: its kind, and the value to be changed.
+fn each_option(options: &mut [u8], mut change: impl FnMut(u8, &mut [u8])) {
+    let mut rest = options;
+    while let [kind, len, ..] = *rest {
+        let len = match kind {
+            0 => return,
+            1 => 1,
+            _ => usize::from(len).clamp(2, rest.len()),
+        };
+        let (option, others) = rest.split_at_mut(len);
+        if let [kind, _, value @ ..] = option {
+            change(*kind, value);
         }
+        rest = others;
     }
 }
 
@@ -143,8 +168,8 @@ impl<'a> Wire<'a> {
     }
 
     /// Changes what smoltcp makes.
-    pub(crate) fn translating(mut self, translation: Option<Translation>) -> Self {
-        self.translation = translation;
+    pub(crate) fn translating(mut self, translation: Translation) -> Self {
+        self.translation = Some(translation);
         self
     }
 

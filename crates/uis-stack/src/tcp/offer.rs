@@ -14,6 +14,11 @@ pub(crate) struct Offer {
 }
 
 impl Offer {
+    /// By how much windows are shifted.
+    pub(crate) fn scale(&self) -> u8 {
+        self.scale
+    }
+
     /// What to offer when there is room up to `room`, and `offered` was the end of the last offer: all of it, unless
     /// that is less than `step` more. A window that grows in small steps is filled with small segments.
     pub(crate) fn new(offered: Seq, room: Seq, step: usize, scale: u8) -> Self {

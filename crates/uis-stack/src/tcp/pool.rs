@@ -7,10 +7,12 @@ use super::engine::Engine;
 /// Bytes that a stack keeps for connections to come.
 const MAX_BYTES: usize = 64 << 20;
 
-/// What an engine takes besides its buffers, and the beginnings of these.
-const ENGINE: usize = 16 << 10;
+/// What an engine takes.
+const ENGINE: usize = 4 << 10;
+/// What its rings take before anything is written to them.
+const RINGS: usize = 12 << 10;
 
-/// The spare engines of a stack, all with buffers of the sizes of its configuration. Its lock is a leaf.
+/// The spare engines of a stack, with rings of the sizes of its configuration, or without any. Its lock is a leaf.
 #[derive(Debug, Default)]
 pub(crate) struct Pool(Mutex<Spares>);
 
@@ -49,5 +51,6 @@ impl Pool {
 }
 
 fn weight(engine: &Engine) -> usize {
-    ENGINE + engine.touched()
+    let rings = if engine.has_rings() { RINGS } else { 0 };
+    ENGINE + rings + engine.touched()
 }

@@ -84,6 +84,8 @@ pub(crate) struct Shield {
     max_window: u32,
     /// The largest segment that the peer takes.
     peer_mss: u16,
+    /// Whether the peer takes selective acknowledgments (RFC 2018 §2).
+    peer_sacks: bool,
     challenged: Option<Instant>,
 }
 
@@ -100,6 +102,11 @@ impl Shield {
     /// The largest segment that the peer takes, in bytes of payload.
     pub(crate) fn peer_mss(&self) -> usize {
         self.peer_mss.into()
+    }
+
+    /// Whether the peer takes selective acknowledgments.
+    pub(crate) fn peer_sacks(&self) -> bool {
+        self.peer_sacks
     }
 
     /// The window that the peer offers, in bytes.
@@ -164,6 +171,7 @@ impl Shield {
             None | Some(0) => DEFAULT_MSS,
             Some(mss) => mss.max(LEAST_MSS),
         };
+        self.peer_sacks = syn.options.sack_permitted;
         // RFC 7323 §2.2: the window of a SYN itself is never scaled.
         self.window = syn.window >> self.peer_scale;
         self.max_window = u32::from(syn.window);

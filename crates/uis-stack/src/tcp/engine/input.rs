@@ -240,7 +240,7 @@ impl Engine {
             uis_vnic::buffer::give(syn);
             return;
         }
-        self.give(Seq(seg.seq), seg.payload.len() as u32);
+        self.expect(now, Seq(seg.seq), seg.payload.len() as u32, Seq(seg.ack));
         if seg.bare {
             self.feed_bytes(now, packet.bytes, out);
         } else {
@@ -248,8 +248,16 @@ impl Engine {
         }
     }
 
-    /// smoltcp is given data, of which it takes what is in its window.
-    fn give(&mut self, start: Seq, len: u32) {
+    /// smoltcp is about to be given a segment, and takes of its data what is in the window.
+    fn expect(&mut self, now: Instant, start: Seq, len: u32, ack: Seq) {
+        // Without rings it takes what is empty and next in line.
+        if (len > 0 || start != self.rcv_nxt()) && !self.has_rings() {
+            match self.state() {
+                State::Established | State::FinWait1 | State::FinWait2 => self.make_rings(now),
+                State::SynReceived if ack == self.isn + 1 => self.make_rings(now),
+                _ => {} // here it takes no data
+            }
+        }
         if len == 0 {
             return;
         }
@@ -267,7 +275,7 @@ impl Engine {
         fix: &Fix,
         out: &mut Outbox,
     ) {
-        self.give(Seq(seg.seq) + fix.skip, fix.len);
+        self.expect(now, Seq(seg.seq) + fix.skip, fix.len, fix.ack);
         let header_len = wire::IPV4_HEADER + if self.local.is_ipv4() { 0 } else { 20 };
         let fixed = if seg.bare {
             shield::rewritten(packet.bytes, header_len, seg.header_len, fix)
@@ -287,8 +295,12 @@ impl Engine {
         out: &mut Outbox,
     ) {
         let window = self.desired_window();
-        if Seq(seg.seq) >= self.smoltcp_edge + self.bypassed {
-            return self.feed_forged_ack(now, window, out); // for smoltcp that is outside
+        let is_inside = match self.has_rings() {
+            true => Seq(seg.seq) < self.smoltcp_edge + self.bypassed,
+            false => Seq(seg.seq) == self.rcv_nxt(),
+        };
+        if !is_inside {
+            return self.feed_forged_ack(now, window, out);
         }
         self.fed_window = u32::from(window) << self.shield.peer_scale();
         if window == seg.window {

@@ -6,6 +6,7 @@
 mod input;
 mod output;
 mod receive;
+mod rings;
 mod timers;
 
 pub(crate) use receive::Unpredicted;
@@ -14,14 +15,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
-use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer, State};
+use smoltcp::socket::tcp::{CongestionControl, Socket, State};
 use smoltcp::wire::{HardwareAddress, IpCidr};
 use uis_clock::Instant;
 
 use crate::config::{Congestion, Keepalive, StackConfig};
 use crate::tcp::cwnd::Cwnd;
 use crate::tcp::device::{Outbox, Translation, Wire};
-use crate::tcp::flow_time::FlowTime;
+use crate::tcp::flow_time::{FlowTime, SmolInstant};
 use crate::tcp::inbox::Inbox;
 use crate::tcp::isn;
 use crate::tcp::options::Settings;
@@ -63,6 +64,8 @@ pub(crate) struct Engine {
     handle: SocketHandle,
     local: SocketAddr,
     remote: SocketAddr,
+    /// Our initial sequence number.
+    isn: Seq,
     mtu: usize,
     /// How many bytes of data smoltcp emits at once, to be cut into segments.
     burst: usize,
@@ -148,12 +151,7 @@ impl Engine {
     fn new(setup: Setup<'_>, spare: Option<Box<Self>>) -> Box<Self> {
         let Setup { local, remote, isn, mtu, now, config } = setup;
         let time = FlowTime::default();
-        let mut out = Outbox::default();
-        let mut iface_config = Config::new(HardwareAddress::Ip);
-        iface_config.random_seed = isn::seed_for(isn);
-        let mut iface = Interface::new(iface_config, &mut Wire::new(None, &mut out, mtu), time.smol(now));
-        set_address(&mut iface, local);
-
+        let iface = interface(local, mtu, isn::seed_for(isn), time.smol(now));
         let mut ring_use = (0, 0);
         let (mut sockets, handle, place) = match spare {
             Some(mut spare) => {
@@ -162,16 +160,11 @@ impl Engine {
                 (sockets, spare.handle, Some(spare))
             }
             None => {
-                let buffer = |len| SocketBuffer::new(ring(len));
-                let mut sockets = SocketSet::new(Vec::with_capacity(1));
-                let handle = sockets.add(Socket::new(buffer(config.recv_buffer), buffer(config.send_buffer)));
+                let (sockets, handle) = rings::without();
                 (sockets, handle, None)
             }
         };
-        let socket = sockets.get_mut::<Socket<'_>>(handle);
-        socket.set_congestion_control(CongestionControl::None);
-        socket.set_hop_limit(Some(config.ttl));
-        socket.set_ack_delay(None); // it acknowledges whenever it is asked; whether that goes out is for the engine to say
+        set_up(sockets.get_mut::<Socket<'_>>(handle), config.ttl);
         // RFC 7323 §2.3, as smoltcp computes it: the least shift that makes the buffer fit in 16 bits.
         let scale = (usize::BITS - config.recv_buffer.leading_zeros()).saturating_sub(16) as u8;
         let engine = Self {
@@ -180,6 +173,7 @@ impl Engine {
             handle,
             local,
             remote,
+            isn: Seq(isn),
             mtu,
             burst: mtu - header_len(local),
             time,
@@ -289,6 +283,9 @@ impl Engine {
             _ => {}
         }
         let room = self.writable();
+        if room > 0 && !data.is_empty() && !self.has_rings() {
+            self.make_rings(now);
+        }
         let n = self.socket_mut().send_slice(&data[..data.len().min(room)]).unwrap_or(0);
         self.ring_use.0 = self.ring_use.0.saturating_add(n);
         n
@@ -394,12 +391,7 @@ impl Engine {
         self.burst = burst;
         // An interface reads its device's MTU when it is made. The socket does not mind another one, so long as it
         // has the address by the time the socket is asked to send.
-        let mut out = Outbox::default();
-        let mut config = Config::new(HardwareAddress::Ip);
-        config.random_seed = 1;
-        let mut wire = Wire::new(None, &mut out, header_len(self.local) + burst);
-        self.iface = Interface::new(config, &mut wire, self.time.smol(now));
-        set_address(&mut self.iface, self.local);
+        self.iface = interface(self.local, header_len(self.local) + burst, 1, self.time.smol(now));
     }
 
     pub(crate) fn mtu(&self) -> usize {
@@ -414,10 +406,12 @@ impl Engine {
         self.sockets.get_mut::<Socket<'_>>(self.handle)
     }
 
-    /// What smoltcp's segments have to be changed in, once it knows its peer.
-    fn translation(&self) -> Option<Translation> {
-        self.shield.irs()?;
-        Some(Translation { mss: self.mss(), bypassed: self.bypassed, offer: self.offer() })
+    /// What smoltcp's segments have to be changed in.
+    fn translation(&self) -> Translation {
+        // Before the peer's SYN there is nothing to be cut.
+        let mss = if self.shield.irs().is_some() { self.mss() } else { self.mtu };
+        let syn_window = self.recv_capacity.min(u16::MAX.into()) as u16;
+        Translation { mss, bypassed: self.bypassed, offer: self.offer(), syn_window }
     }
 
     /// The next sequence number expected, RCV.NXT.
@@ -437,33 +431,26 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// A ring's memory, of which only those pages are real that are written to.
-///
-/// A zeroed allocation is mapped lazily if the allocator takes it from the operating system, as glibc does for one above
-/// a threshold, which however rises, up to 32 MiB, with what is freed. So a large ring is the beginning of an allocation
-/// that is always above it, and costs address space instead of memory.
-fn ring(len: usize) -> Vec<u8> {
-    /// Where glibc begins to map, and where it always does.
-    const MAY_MAP: usize = 128 << 10;
-    const ALWAYS_MAPS: usize = 33 << 20;
-    if len < MAY_MAP || cfg!(not(target_pointer_width = "64")) {
-        return vec![0; len];
-    }
-    let mut ring = vec![0; len.max(ALWAYS_MAPS)];
-    ring.truncate(len);
-    ring
-}
-
 /// Bytes of IP and TCP header before the data.
 fn header_len(local: SocketAddr) -> usize {
     wire::TCP_HEADER + if local.is_ipv4() { wire::IPV4_HEADER } else { wire::IPV6_HEADER }
 }
 
-/// Gives an interface its one address.
-fn set_address(iface: &mut Interface, local: SocketAddr) {
+/// An interface with one address. `seed` is what its numbers come from, see [`isn`].
+fn interface(local: SocketAddr, mtu: usize, seed: u64, at: SmolInstant) -> Interface {
+    let mut config = Config::new(HardwareAddress::Ip);
+    config.random_seed = seed;
+    let mut iface = Interface::new(config, &mut Wire::new(None, &mut Outbox::default(), mtu), at);
     let prefix = if local.is_ipv4() { 32 } else { 128 };
     iface.update_ip_addrs(|addrs| {
-        addrs.clear();
         addrs.push(IpCidr::new(local.ip().into(), prefix)).expect("an interface holds an address");
     });
+    iface
+}
+
+/// Sets what of a new socket is not as smoltcp has it.
+fn set_up(socket: &mut Socket<'_>, hop_limit: u8) {
+    socket.set_congestion_control(CongestionControl::None);
+    socket.set_hop_limit(Some(hop_limit));
+    socket.set_ack_delay(None); // it acknowledges whenever it is asked; whether that goes out is for the engine to say
 }

@@ -116,7 +116,8 @@ impl Engine {
         }
     }
 
-    /// smoltcp has emitted a segment, which offers what is free of its ring. Up to `rcv_nxt` that was empty.
+    /// smoltcp has emitted a segment, which offers what is free of its ring, or would be if it had one. Up to `rcv_nxt` that was
+    /// empty.
     pub(super) fn note_smoltcp_window(&mut self, rcv_nxt: Seq) {
         let scale = self.shield.our_scale();
         let lost = (1 << scale) - 1; // at most, by the shift
