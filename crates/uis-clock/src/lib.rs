@@ -51,6 +51,7 @@ mod system;
 #[cfg(feature = "tokio")]
 mod tokio_clock;
 #[doc(hidden)]
+mod treadmill;
 pub mod unwind;
 mod virtual_clock;
 

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use parking_lot::Mutex;
 
 use crate::queue::{TimerKey, TimerQueue};
+use crate::treadmill::{TOO_LONG, Treadmill};
 use crate::unwind::Panics;
 use crate::{Clock, Instant, SharedClock, TimerGuard};
 
@@ -241,8 +242,10 @@ impl VirtualClock {
     ///
     /// # Panics
     ///
-    /// With `deadlock: …` if nothing is runnable and no timer is armed: then nothing could ever happen.
-    /// And if `f` or the waker of a timer panics.
+    /// With `deadlock: …` if nothing is runnable and no timer is armed: then nothing could ever happen. Likewise if for 30 days
+    /// of this clock, and over ten thousand deadlines, nobody [sleeps](VirtualClock::sleepers): two hosts that both only
+    /// write, and wait for the other to read, probe each other's window for ever. That takes some seconds; a simulation
+    /// of `uis-sim` finds out at once, and who waits for what. And if `f` or the waker of a timer panics.
     ///
     /// ```
     /// use std::time::Duration;
@@ -267,14 +270,22 @@ impl VirtualClock {
         let waker = Waker::from(runnable.clone());
         let mut cx = Context::from_waker(&waker);
         let mut f = pin!(f);
+        let mut treadmill = Treadmill::new(self.now());
         loop {
             if let Poll::Ready(output) = f.as_mut().poll(&mut cx) {
                 return output;
             }
             while !runnable.take() {
                 // Another thread may have woken it after the look above, and that counts.
-                if self.advance_to_next().is_none() && !runnable.is_set() {
-                    panic!("deadlock: at {} nothing is runnable and no timer is armed", self.now());
+                match self.advance_to_next() {
+                    None if !runnable.is_set() => {
+                        panic!("deadlock: at {} nothing is runnable and no timer is armed", self.now())
+                    }
+                    Some(now) if treadmill.is_endless(self) => panic!(
+                        "deadlock: at {now} nobody has slept for {} days, and timers of the network go on for ever",
+                        TOO_LONG.as_secs() / 86_400
+                    ),
+                    _ => {}
                 }
             }
         }

@@ -303,6 +303,51 @@ fn block_on_says_deadlock_instead_of_hanging() {
     assert_eq!(clock.now(), at(2));
 }
 
+/// Arms a timer for every ten minutes, as a network does, and waits for nothing.
+async fn upkeep(clock: &SharedClock) {
+    let mut timer = None;
+    poll_fn(|cx| {
+        timer = Some(clock.wake_at(clock.now() + secs(600), cx.waker()));
+        Poll::<()>::Pending
+    })
+    .await;
+    drop(timer);
+}
+
+#[test]
+fn upkeep_without_end_is_a_deadlock_too() {
+    let clock = VirtualClock::new();
+    let handle = clock.handle();
+    let message = panic_message(|| clock.block_on(upkeep(&handle)));
+    assert_eq!(
+        message,
+        "deadlock: at 6000000.000000000s nobody has slept for 30 days, and timers of the network go on for ever"
+    );
+}
+
+#[test]
+fn upkeep_is_none_while_somebody_sleeps() {
+    let clock = VirtualClock::new();
+    let handle = clock.handle();
+    let sleepy = async {
+        for days in [200, 1, 150] {
+            handle.sleep(secs(days * 86_400)).await;
+        }
+    };
+    clock.block_on(future::or(upkeep(&handle), sleepy));
+    assert_eq!(clock.now(), at(351 * 86_400));
+    // And a long wait for something else is one deadline.
+    let mut timer = None;
+    clock.block_on(poll_fn(|cx| match timer {
+        Some(_) => Poll::Ready(()),
+        None => {
+            timer = Some(handle.wake_at(at(1000 * 86_400), cx.waker()));
+            Poll::Pending
+        }
+    }));
+    assert_eq!(clock.now(), at(1000 * 86_400));
+}
+
 #[test]
 fn a_wake_up_from_another_thread_counts() {
     // The thread wakes the future while that is being polled, so the wake-up has come from elsewhere by

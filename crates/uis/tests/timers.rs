@@ -399,3 +399,20 @@ fn delayed_acknowledgments_can_be_switched_off() {
         });
     }
 }
+
+#[test]
+#[should_panic(expected = "nobody has slept for 30 days")]
+fn two_sides_that_only_write_are_told_of_without_a_simulation() {
+    let clock = VirtualClock::new();
+    let internet = Internet::builder().clock(&clock).build();
+    let [server, client] = [SERVER, CLIENT]
+        .map(|addrs| internet.new_stack_with(MTU_ETHERNET, addrs.map(ip), StackConfig::small()).unwrap());
+    let talk = async {
+        let listener = server.listen_tcp(AT[0]).unwrap();
+        let (mut a, mut b) = connect(&listener, &client).await;
+        let data = noise(1, 1 << 20);
+        zip(a.write_all(&data), b.write_all(&data)).await
+    };
+    // They would probe each other's window every other minute, for ever.
+    let _ = clock.block_on(internet.route_until(talk, Internet::deliver));
+}
