@@ -1,7 +1,7 @@
 //! What a flow needs to know of a segment that smoltcp has just made.
 
 use super::seq::Seq;
-use crate::wire::{IPV4_HEADER, IPV6_HEADER, flags};
+use crate::wire::{IPV4_HEADER, IPV6_HEADER, TCP_HEADER, be16, be32, flags};
 
 /// Bytes of IP header before a segment of our own making.
 pub(crate) fn header_len(packet: &[u8]) -> usize {
@@ -22,14 +22,14 @@ pub(crate) struct Header {
 impl Header {
     /// Reads the header of an IP packet that holds a TCP segment of our own making.
     pub(crate) fn of(packet: &[u8]) -> Self {
-        let tcp = &packet[header_len(packet)..];
-        let word = |at: usize| u32::from_be_bytes([tcp[at], tcp[at + 1], tcp[at + 2], tcp[at + 3]]);
+        let segment = &packet[header_len(packet)..];
+        let tcp: &[u8; TCP_HEADER] = segment.first_chunk().expect("a segment of our own making is whole");
         Self {
-            seq: Seq(word(4)),
-            ack: Seq(word(8)),
+            seq: Seq(be32(tcp, 4)),
+            ack: Seq(be32(tcp, 8)),
             flags: tcp[13],
-            window: u16::from_be_bytes([tcp[14], tcp[15]]),
-            len: (tcp.len() - usize::from(tcp[12] >> 4) * 4) as u32,
+            window: be16(tcp, 14),
+            len: (segment.len() - usize::from(tcp[12] >> 4) * 4) as u32,
         }
     }
 
