@@ -107,3 +107,47 @@ fn a_coarse_time_is_no_part_of_a_round_trip() {
         assert!(coarse > 0);
     }
 }
+
+/// One end writes a burst every millisecond, 100 times, over a path that takes a millisecond each way and loses nothing. Gives
+/// what each end knows of its connection then.
+fn bursts(config: StackConfig) -> [Connection; 2] {
+    const BURST: usize = 14_000;
+    let clock = VirtualClock::new();
+    clock.advance(secs(1));
+    let internet = Internet::builder().clock(SharedClock::new(Counting::new(&clock))).build();
+    let stack =
+        |addrs: [&str; 2]| internet.new_stack_with(MTU_ETHERNET, addrs.map(ip), config.clone()).unwrap();
+    let (server, client) = (stack(SERVER), stack(CLIENT));
+    let talk = async {
+        let listener = server.listen_tcp(AT[0]).unwrap();
+        let (mut a, mut b) = connect(&listener, &client).await;
+        let write = async {
+            for n in 0..100 {
+                a.write_all(&noise(n, BURST)).await.unwrap();
+                internet.clock().sleep(ms(1)).await;
+            }
+        };
+        let mut got = vec![0; 100 * BURST];
+        zip(write, async { b.read_exact(&mut got).await.unwrap() }).await;
+        [&server, &client].map(|stack| stack.connections().remove(0))
+    };
+    clock
+        .block_on(internet.route_until(talk, |internet, frame| internet.deliver_after(frame, ms(1)).unwrap()))
+}
+
+#[test]
+fn a_coarse_time_shows_no_loss() {
+    for delayed_ack in [None, Some(ms(1)), Some(ms(10))] {
+        let [sender, _] = bursts(StackConfig::default().delayed_ack(delayed_ack));
+        assert_eq!(sender.retransmits, 0, "{delayed_ack:?}");
+    }
+}
+
+#[test]
+fn a_coarse_time_makes_no_keep_alive_early() {
+    let mut keepalive = Keepalive::after(ms(4));
+    (keepalive.interval, keepalive.probes) = (ms(3), 2);
+    for end in bursts(StackConfig::default().keepalive(Some(keepalive))) {
+        assert_eq!((end.state, end.unanswered), (TcpState::Established, 0));
+    }
+}

@@ -11,6 +11,9 @@ use crate::tcp::TcpTimer;
 use crate::tcp::device::Outbox;
 use crate::wire::flags;
 
+/// By how much a coarse time may be late: a tick of a slow kernel.
+const COARSE: Duration = Duration::from_millis(10);
+
 impl Engine {
     /// When [`on_timer`](Self::on_timer) has something to do, if nothing else happens before.
     pub(crate) fn deadline(&mut self, now: Instant) -> Option<Instant> {
@@ -54,9 +57,19 @@ impl Engine {
     }
 
     /// Whether what comes next needs an exact time: it may end the measurement of a round trip, or let data go out, of which
-    /// the next one begins.
+    /// the next one begins; or a wait that is counted from it is a short one.
     pub(crate) fn wants_exact_time(&self) -> bool {
-        self.rto.is_timing() || !self.is_quiet()
+        self.rto.is_timing() || !self.is_quiet() || self.is_hasty()
+    }
+
+    /// Whether a coarse time would have something done too early: take an acknowledgment for missing that is not late, or
+    /// the peer for gone.
+    fn is_hasty(&self) -> bool {
+        let awaits_acks = self.rto.in_flight() as usize > self.mss();
+        let ack = self.rto.srtt().unwrap_or_default() + self.ack_delay;
+        let keepalive =
+            self.keepalive.map_or(Duration::MAX, |keepalive| keepalive.idle.min(keepalive.interval));
+        (awaits_acks && ack < COARSE) || self.rto.least().min(keepalive) < 10 * COARSE
     }
 
     /// When the last window probe or keep-alive was sent that the peer has answered.
