@@ -1,10 +1,10 @@
-//! What is due happens when it is due, also if the timer that is set is that of a delayed acknowledgment and no longer needed:
+//! What is due happens when it is due, also if the timer that is set is that of something else and perhaps no longer needed:
 //! RFC 6298, RFC 8985, RFC 9293 §3.8.4.
 
 mod script;
 
 use script::{Setup, ms, secs};
-use uis_stack::{Keepalive, StackConfig};
+use uis_stack::{Congestion, Keepalive, StackConfig};
 
 /// Acknowledgments may wait for half a second.
 fn late(config: StackConfig) -> StackConfig {
@@ -54,5 +54,21 @@ fn nor_does_a_keep_alive() {
         s.expect_none_for(ms(10));
         s.stream().set_keepalive(Some(Keepalive::after(ms(100)))).unwrap();
         s.expect_after(ms(100), ". 0 ack 101");
+    });
+}
+
+#[test]
+fn an_orphan_has_its_time_however_much_it_sends_again() {
+    // More than goes to the network at once, so that in one go two deadlines are found: first the end of the orphan, for while
+    // there is no room for more, nobody knows the next retransmission; and then that.
+    Setup::config(|config| config.congestion(Congestion::None)).run(|s| {
+        s.established("<mss 48>");
+        s.write(8000);
+        s.drop_stream();
+        s.after(secs(59));
+        assert_eq!(s.stack().connections().len(), 1);
+        s.after(secs(2));
+        assert_eq!(s.stack().connections().len(), 0);
+        s.drain();
     });
 }

@@ -72,7 +72,10 @@ impl State {
             && self.armed.last().is_none_or(|&armed| at < armed)
         {
             self.armed.push(at);
-            after.timer = Some(at);
+            // One timer is set in the end. A later one, found earlier in this turn, must not be taken for set.
+            if let Some(unset) = after.timer.replace(at) {
+                self.armed.retain(|&armed| armed != unset);
+            }
         }
     }
 
