@@ -364,3 +364,33 @@ fn a_path_that_becomes_longer_is_felt_out_again() {
         });
     }
 }
+
+/// One question after the other, where a fifth of all packets is lost.
+#[test]
+fn many_losses_make_no_time_out_grow_for_long() {
+    let took = (1..=12).map(|seed| {
+        let faults = Faults { seed, loss: 200, delay: ms(5), ..Faults::default() };
+        Lab::new(seed).path(faults.path()).run(async |net| {
+            let (mut a, mut b) = net.connect(AT[0]).await;
+            let start = net.now();
+            let answer = async {
+                let mut buf = [0; 100];
+                for _ in 0..60 {
+                    b.read_exact(&mut buf).await.unwrap();
+                    b.write_all(&buf).await.unwrap();
+                }
+            };
+            let ask = async {
+                let mut buf = [7; 100];
+                for _ in 0..60 {
+                    a.write_all(&buf).await.unwrap();
+                    a.read_exact(&mut buf).await.unwrap();
+                }
+            };
+            zip(ask, answer).await;
+            net.now() - start
+        })
+    });
+    let took = took.sum::<Duration>() / 12;
+    assert!(took < secs(15), "{took:?} for 60 questions");
+}

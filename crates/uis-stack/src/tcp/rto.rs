@@ -9,6 +9,9 @@ use uis_clock::Instant;
 
 use super::seq::Seq;
 
+/// How many back-offs in a row end without a round trip measured.
+const MOST_UNMEASURED: u32 = 3;
+
 /// The estimator, the timer and the send sequence space that they watch.
 #[derive(Debug)]
 pub(crate) struct Rto {
@@ -20,6 +23,12 @@ pub(crate) struct Rto {
     /// The shortest round trip that was measured: the path without its queues.
     shortest: Option<Duration>,
     rto: Duration,
+    /// Whether the SYN is not acknowledged yet.
+    is_opening: bool,
+    /// Whether the time-out is longer than the estimate makes it.
+    is_backed_off: bool,
+    /// How many back-offs have ended since a round trip was measured last.
+    unmeasured: u32,
     /// The segment whose round trip is being measured: the end of it, and when it was sent.
     timed: Option<(Seq, Instant)>,
     /// Whether the times that come are too coarse for that.
@@ -44,6 +53,9 @@ impl Rto {
             estimate: None,
             shortest: None,
             rto: initial,
+            is_opening: true,
+            is_backed_off: false,
+            unmeasured: 0,
             timed: None,
             is_coarse: false,
             una: isn,
@@ -150,10 +162,17 @@ impl Rto {
         self.nxt = self.nxt.max(ack);
         self.probed = self.probed.max(ack);
         self.backoffs = 0;
-        // Without a sample the back-off stays (RFC 6298 §5.7): that there is none may be because it was too short.
+        let is_first = std::mem::take(&mut self.is_opening);
         let sample = self.timed.take_if(|(end, _)| *end <= ack).filter(|_| !self.is_coarse);
         if let Some((_, sent)) = sample {
             self.sample(now - sent);
+            self.unmeasured = 0;
+        } else if self.is_backed_off && !is_first && self.unmeasured < MOST_UNMEASURED {
+            // Nearly always something was lost, and the time was long enough: where many are lost, a back-off that waits for a
+            // sample grows to minutes. But that there is none may be because the time was too short. So if it goes on like
+            // that, or it was the first time, which was a guess, the back-off stays (RFC 6298 §5.7).
+            self.unmeasured += 1;
+            self.recompute();
         }
         // §5.2 and §5.3
         self.deadline = (self.una != self.nxt).then(|| now + self.rto);
@@ -163,7 +182,7 @@ impl Rto {
     /// The deadline has passed, and a retransmission is under way (§5.4–5.6).
     pub(crate) fn on_timeout(&mut self, now: Instant) {
         self.backoffs += 1;
-        self.rto = (self.rto * 2).min(self.max);
+        (self.rto, self.is_backed_off) = ((self.rto * 2).min(self.max), true);
         self.timed = None;
         self.deadline = Some(now + self.rto);
     }
@@ -179,6 +198,7 @@ impl Rto {
     }
 
     fn recompute(&mut self) {
+        self.is_backed_off = false;
         self.rto = match self.estimate {
             Some((srtt, rttvar)) => (srtt + rttvar * 4).clamp(self.min, self.max),
             None => self.initial,
@@ -283,6 +303,29 @@ mod tests {
         rto.on_sent(at(2000), a + 10, a + 20);
         assert!(rto.on_ack(at(2100), a + 20));
         assert_eq!((rto.srtt(), rto.rto()), (Some(ms(100)), ms(300)));
+    }
+
+    #[test]
+    fn few_back_offs_in_a_row_end_without_a_round_trip() {
+        let mut rto = rto();
+        let mut una = Seq(u32::MAX);
+        let mut exchange = |rto: &mut Rto, is_lost: bool| {
+            rto.on_sent(at(0), una, una + 10);
+            if is_lost {
+                rto.on_timeout(at(1000));
+                rto.on_sent(at(1000), una, una + 10);
+            }
+            una = una + 10;
+            rto.on_ack(at(1100), una);
+            rto.rto()
+        };
+        let usual = exchange(&mut rto, false);
+        for _ in 0..2 {
+            let lost = [0; 5].map(|_| exchange(&mut rto, true));
+            assert_eq!(lost, [usual, usual, usual, usual * 2, usual * 4]);
+            rto = Rto { shortest: None, estimate: None, ..rto };
+            assert_eq!(exchange(&mut rto, false), usual);
+        }
     }
 
     #[test]
