@@ -64,6 +64,22 @@ fn data_completes_the_handshake_if_the_ack_was_lost() {
 }
 
 #[test]
+fn a_keep_alive_does_not_complete_the_handshake() {
+    // The peer's acknowledgment was lost, and it asks whether we are there. Its number is one too low for anything else.
+    script(|s| {
+        s.listen();
+        s.inject("S 0 <mss 1460>");
+        s.expect("S 0 ack 1");
+        s.inject(". 0 ack 1");
+        s.expect(". 1 ack 1");
+        s.accept_none();
+        s.expect_within(secs(1), "S 0 ack 1");
+        s.inject(". 1 ack 1");
+        s.accept();
+    });
+}
+
+#[test]
 fn even_the_fin_may_complete_the_handshake() {
     script(|s| {
         s.listen();

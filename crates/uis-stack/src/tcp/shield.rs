@@ -290,7 +290,9 @@ impl Shield {
             // What came last has come again, or an acknowledgment with its number. If two hosts probe each other's closed
             // windows, and both have room for that byte, they can tell each other in no other way. As in Linux.
             // But a FIN that comes again asks for its acknowledgment, and would not get it from a connection that ended with it.
-            if !seg.has(flags::FIN) && start + seq_len.max(1) == rcv_nxt && ack > rto.una() {
+            // And where the SYN came last, a keep-alive has its number, which completes no handshake.
+            let is_last = !seg.has(flags::FIN) && start + seq_len.max(1) == rcv_nxt;
+            if is_last && ack > rto.una() && state != State::SynReceived {
                 self.learn(seg, stale);
                 return self.rewrite(ack, 0, false, true);
             }
