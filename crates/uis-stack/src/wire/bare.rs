@@ -6,7 +6,6 @@
 use std::net::{IpAddr, SocketAddr};
 
 use uis_vnic::buffer;
-use uis_vnic::rfc1071::{fold, pseudo_header, sum};
 
 use super::{IPV4_HEADER, IPV6_HEADER, TCP_HEADER, TcpOptions, checksum, flags, protocol};
 
@@ -35,21 +34,14 @@ pub(crate) struct TcpFields {
 ///
 /// If the families differ, or the payload does not fit one packet.
 pub(crate) fn tcp(fields: &TcpFields, payload: &[u8]) -> Vec<u8> {
-    let (mut header, len) = header(fields, payload.len());
-    if len == IPV4_HEADER + TCP_HEADER {
-        let header: &mut [u8; IPV4_HEADER + TCP_HEADER] = header.first_chunk_mut().expect("it is as long");
-        checksum::fill(&mut header[..IPV4_HEADER], 10);
-        let partial = pseudo_header(&header[12..20], protocol::TCP, TCP_HEADER + payload.len());
-        let checksum = !fold(partial + sum(&header[IPV4_HEADER..]) + sum(payload));
-        header[IPV4_HEADER + 16..IPV4_HEADER + 18].copy_from_slice(&checksum.to_be_bytes());
-    } else {
-        let partial = pseudo_header(&header[8..40], protocol::TCP, TCP_HEADER + payload.len());
-        let checksum = !fold(partial + sum(&header[IPV6_HEADER..]) + sum(payload));
-        header[IPV6_HEADER + 16..IPV6_HEADER + 18].copy_from_slice(&checksum.to_be_bytes());
-    }
+    let (header, len) = header(fields, payload.len());
     let mut packet = buffer::take(len + payload.len());
     packet[..len].copy_from_slice(&header[..len]);
     packet[len..].copy_from_slice(payload);
+    if len == IPV4_HEADER + TCP_HEADER {
+        checksum::fill(&mut packet[..IPV4_HEADER], 10);
+    }
+    checksum::fill_tcp(&mut packet);
     packet
 }
 

@@ -17,6 +17,7 @@ pub(crate) fn is_valid_transport(addresses: &[u8], protocol: u8, bytes: &[u8]) -
 }
 
 /// Writes the checksum of `bytes` into the two bytes at `at`.
+#[inline]
 pub(crate) fn fill(bytes: &mut [u8], at: usize) {
     fill_from(0, bytes, at);
 }
@@ -27,6 +28,7 @@ pub(crate) fn fill_transport(addresses: &[u8], protocol: u8, bytes: &mut [u8], a
 }
 
 /// Writes the TCP checksum of a packet that has neither IP options nor extension headers.
+#[inline]
 pub(crate) fn fill_tcp(packet: &mut [u8]) {
     let (header, addresses) = match packet[0] >> 4 {
         4 => (super::IPV4_HEADER, 12..20),
@@ -47,6 +49,7 @@ pub(crate) fn of_udp(addresses: &[u8], header: &[u8; UDP_HEADER], payload: &[u8]
     }
 }
 
+#[inline]
 fn fill_from(initial: Partial, bytes: &mut [u8], at: usize) {
     bytes[at..at + 2].fill(0);
     let checksum = !fold(initial + sum(bytes));
