@@ -138,6 +138,14 @@ mod tests {
     }
 
     #[test]
+    fn two_tables_do_not_take_each_others_place() {
+        let [one, other] = [1, 2].map(|table| Changes { table, changes: AtomicU64::new(0) });
+        assert_eq!(ask(9, "key", &one, Some(1)), Some(1));
+        assert_eq!(ask(9, "key", &other, Some(2)), Some(2));
+        assert_eq!((ask(9, "key", &one, None), ask(9, "key", &other, None)), (Some(1), Some(2)));
+    }
+
+    #[test]
     fn what_changes_meanwhile_is_not_kept() {
         let table = Changes::default();
         let changing = |value: &u8| {
